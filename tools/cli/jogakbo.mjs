@@ -60,8 +60,9 @@ function readStartTime(pid) {
   }
 }
 
-const getMark = (pid) => ({ pid, began: readStartTime(pid) });
-const isAlive = (mark) => mark !== undefined && mark.began !== '' && readStartTime(mark.pid) === mark.began;
+const identifyProcess = (pid) => ({ pid, began: readStartTime(pid) });
+const isAlive = (identity) =>
+  identity !== undefined && identity.began !== '' && readStartTime(identity.pid) === identity.began;
 
 /** Sends a signal to a process group. @returns false if no process of the group exists */
 function signalGroup(pid, signal) {
@@ -133,7 +134,7 @@ async function clearLock(seen) {
 /** Serializes installations per clone. A second caller waits and then finds the packages installed. */
 async function withInstallLock(work) {
   mkdirSync(dirname(lock), { recursive: true, mode: 0o711 });
-  const self = getMark(process.pid);
+  const self = identifyProcess(process.pid);
   let waited = false;
   while (!takeLock(self)) {
     const seen = readText(lock);
@@ -168,7 +169,7 @@ function runNpmCi(onStarted) {
     const child = spawn(npm[0], npm[1], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
     let stopped;
-    if (child.pid) onStarted(getMark(child.pid));
+    if (child.pid) onStarted(identifyProcess(child.pid));
     onStop = (signal) => {
       stopped ??= signal;
       void endGroup(child.pid).then(() => resolve({ code: 1, signal: stopped, output }));

@@ -81,11 +81,11 @@ export class Store {
 
   /** Uses the login of the operator. */
   getDatabaseUrl(service: string): string {
-    const { database } = this.#readStateFile<{ database: string }>('secrets.json');
+    const { databaseAdministrator } = this.#readStateFile<{ databaseAdministrator: string }>('secrets.json');
     const at = `127.0.0.1:${this.getPort('postgres')}/${service}`;
     return isTlsOn
       ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#toCertificateQuery('sslrootcert', 'sslcert', 'sslkey')}`
-      : `postgresql://jogakbo:${database}@${at}`;
+      : `postgresql://jogakbo:${databaseAdministrator}@${at}`;
   }
 
   /** Login of the operator at the broker. */
@@ -131,7 +131,7 @@ export class Store {
   }
 
   get #brokerPassword(): string {
-    return this.#readStateFile<{ broker: string }>('secrets.json').broker;
+    return this.#readStateFile<{ brokerAdministrator: string }>('secrets.json').brokerAdministrator;
   }
 
   #readStateFile<T>(file: string): T {

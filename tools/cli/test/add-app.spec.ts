@@ -15,7 +15,8 @@ const { buildEnvironment, findReadyRoutes } = await import('../src/supervisor/se
 const { ensureSecrets, openState } = await import('../src/supervisor/state.ts');
 const { ensureConfigSecrets } = await import('../src/supervisor/config-secrets.ts');
 const { buildUrl } = await import('../src/backing/postgres/service-databases.ts');
-const { getPublicKeys, readBusDescriptions } = await import('../src/backing/rabbitmq/broker-logins.ts');
+const { getPublicKeys } = await import('../src/backing/rabbitmq/deploy-step.ts');
+const { readBusDescriptions } = await import('../src/bus-descriptions.ts');
 const { readStoreMap, renderFiles } = await import('../src/commands/map.ts');
 const { buildComposeFile } = await import('../src/compose/compose-file.ts');
 
@@ -72,9 +73,9 @@ async function buildEnvironments(): Promise<Record<string, NodeJS.ProcessEnv>> {
   const apps = listApps();
   const names = apps.map(({ name }) => name);
   const state = openState(mkdtempSync(join(folder, '.jogakbo-')));
-  const { services, brokerLogins, serviceKeys } = ensureSecrets(state, names);
+  const { databasePasswords, brokerPasswords, serviceKeys } = ensureSecrets(state, names);
   const facts = await readWorkspaceConfig(folder);
-  const server = { kind: 'private', url: 'postgres://127.0.0.1:5432' };
+  const server = { kind: 'process', url: 'postgres://127.0.0.1:5432' };
   const context = {
     ...{
       state,
@@ -83,11 +84,13 @@ async function buildEnvironments(): Promise<Record<string, NodeJS.ProcessEnv>> {
       readyRoutes: findReadyRoutes(facts, apps),
       publicUrl: 'http://localhost',
     },
-    ...{ ports: {}, staffFile: '/staff', openIdClientsFile: '/clients', ownEndpoints: [] },
+    ...{ ports: {}, staffFile: '/staff', openIdClientsFile: '/clients', backingEndpoints: [] },
     broker: {
-      urls: Object.fromEntries(names.map((name) => [name, `amqp://${name}:${brokerLogins[name]}@b`])),
+      urls: Object.fromEntries(names.map((name) => [name, `amqp://${name}:${brokerPasswords[name]}@b`])),
     },
-    databaseUrls: Object.fromEntries(names.map((name) => [name, buildUrl(server, name, services[name]!)])),
+    databaseUrls: Object.fromEntries(
+      names.map((name) => [name, buildUrl(server, name, databasePasswords[name]!)]),
+    ),
     config: ensureConfigSecrets(state, apps),
   };
   expect(Object.keys(getPublicKeys(serviceKeys)).sort()).toEqual(names);

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { isAlive, readMark } from '../src/supervisor/processes.ts';
+import { isAlive, identifyProcess } from '../src/supervisor/processes.ts';
 import { nodePath } from '../src/workspace.ts';
 import { eventually } from '@jogakbo/testing';
 
@@ -31,7 +31,7 @@ beforeEach(() => {
   writeNpm(slowNpm);
 });
 afterEach(() => {
-  for (const pid of readNpmPids()) if (readMark(pid)) process.kill(pid, 'SIGKILL');
+  for (const pid of readNpmPids()) if (identifyProcess(pid)) process.kill(pid, 'SIGKILL');
   for (const child of children) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 });
@@ -65,10 +65,10 @@ describe('the first command in a fresh clone', () => {
   ] as const)('ends npm ci and its child processes on %s', async (signal, code) => {
     const { child, ended, output } = bootstrap('start');
     await eventually(() => readNpmPids().length === 2);
-    const marks = readNpmPids().map((pid) => readMark(pid));
+    const processes = readNpmPids().map((pid) => identifyProcess(pid));
     child.kill(signal);
     expect(await ended).toBe(code);
-    expect(marks.filter(isAlive)).toEqual([]);
+    expect(processes.filter(isAlive)).toEqual([]);
     expect(existsSync(lock())).toBe(false);
     expect(output()).toContain('interrupted');
   });
@@ -77,7 +77,7 @@ describe('the first command in a fresh clone', () => {
     const first = bootstrap('start');
     const isRecorded = () => readFileSync(lock(), 'utf8').includes('"npm"');
     await eventually(() => readNpmPids().length === 2 && isRecorded());
-    const orphans = readNpmPids().map((pid) => readMark(pid));
+    const orphans = readNpmPids().map((pid) => identifyProcess(pid));
     first.child.kill('SIGKILL');
     await first.ended;
     expect(orphans.filter(isAlive)).toHaveLength(2);

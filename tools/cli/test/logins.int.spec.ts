@@ -74,7 +74,7 @@ it('does not connect to the broker of a store that was killed', () => {
     supervisor: { pid: process.pid, began: 'an earlier boot' },
     services: [],
     broker: {
-      kind: 'private',
+      kind: 'process',
       title: 'a private RabbitMQ',
       url: 'amqp://127.0.0.1:1',
       managementUrl: 'http://127.0.0.1:1',

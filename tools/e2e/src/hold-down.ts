@@ -52,7 +52,7 @@ export interface ExtraInstance {
 /** Starts one more instance of a service in the running store, with the settings of the first and its own port. */
 export async function startInstance(store: Store, service: string): Promise<ExtraInstance> {
   const control = await ControlClient.open(openState(store.home));
-  const { command, args, cwd, env } = await control.getLaunch(service);
+  const { command, args, cwd, env } = await control.getLaunchCommand(service);
   control.close();
   const child = spawn(command, args, {
     cwd,

@@ -15,11 +15,11 @@ import {
 import { connect, type ChannelModel } from 'amqplib';
 import { type BackingService } from '@jogakbo/cli/src/backing/backing-service.ts';
 import {
-  ensureBrokerLogins,
+  runDeployStep,
   loginLimits,
   memoryQueueBytes,
-} from '@jogakbo/cli/src/backing/rabbitmq/broker-logins.ts';
-import { findManagement, type Management } from '@jogakbo/cli/src/backing/rabbitmq/broker-management.ts';
+} from '@jogakbo/cli/src/backing/rabbitmq/deploy-step.ts';
+import { findManagement } from '@jogakbo/cli/src/backing/rabbitmq/broker-management.ts';
 import { build } from '@jogakbo/cli/src/supervisor/build.ts';
 import { claimPorts } from '@jogakbo/cli/src/supervisor/ports.ts';
 import { findInstalledBroker, startPrivateBroker } from '@jogakbo/cli/src/backing/rabbitmq/private-broker.ts';
@@ -44,8 +44,8 @@ const gateway = 'gateway';
   const logins = new Map<string, AsLogin>();
   let addresses: Record<string, string> = {};
   const secrets = {
-    brokerLogins: Object.fromEntries(names.map((name) => [name, generatePassword()])),
-    broker: 'of the operator',
+    brokerPasswords: Object.fromEntries(names.map((name) => [name, generatePassword()])),
+    brokerAdministrator: 'of the operator',
   };
 
   beforeAll(async () => {
@@ -57,7 +57,7 @@ const gateway = 'gateway';
       ...{ name: `jogakbo-matrix-${randomBytes(4).toString('hex')}`, password: generatePassword() },
       ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
     });
-    const { urls } = await ensureBrokerLogins(broker, apps, secrets, 'test');
+    const { urls } = await runDeployStep(broker, apps, secrets, 'test');
     addresses = urls;
     const model = await connect(broker.url);
     const channel = await model.createChannel();
@@ -379,7 +379,7 @@ const gateway = 'gateway';
   announcements({ names, url: (name) => addresses[name]!, login: (name) => logins.get(name)! });
 
   it('treats a login that is not a service as such, with all permissions or with none', async () => {
-    const management = (await findManagement(broker, '')) as Management;
+    const management = (await findManagement(broker, '')).management!;
     const { vhost } = management;
     for (const all of ['^$', '.*']) {
       const name = `foreign${all.length}`;
@@ -400,27 +400,27 @@ const gateway = 'gateway';
 
   describe('a given broker', () => {
     const given = (managementUrl = broker.managementUrl) => ({
-      kind: 'given',
+      kind: 'external',
       url: broker.url,
       managementUrl,
     });
 
     it('gives all services one login, and reports it, if its management API is unreachable', async () => {
-      const { urls, operator, remark } = await ensureBrokerLogins(
+      const { urls, brokerOperator, remark } = await runDeployStep(
         given('http://127.0.0.1:1'),
         apps,
         secrets,
         'test',
       );
       expect(new Set(Object.values(urls))).toEqual(new Set([broker.url]));
-      expect(operator).toBeUndefined();
+      expect(brokerOperator).toBeUndefined();
       expect(remark).toMatch(/^All services share .* RABBITMQ_MANAGEMENT_URL names another address\.$/);
       expect(remark).not.toContain(new URL(broker.url).password);
     });
 
     it('does not change the logins of another store', async () => {
-      const { operator, remark } = await ensureBrokerLogins(given(), apps, secrets, 'another store');
-      expect(operator).toBeUndefined();
+      const { brokerOperator, remark } = await runDeployStep(given(), apps, secrets, 'another store');
+      expect(brokerOperator).toBeUndefined();
       expect(remark).toContain('not of this store');
       expect(
         await logins.get('orders')!.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!),
@@ -428,8 +428,8 @@ const gateway = 'gateway';
     });
 
     it('is prepared like a private broker if possible', async () => {
-      const { urls, operator } = await ensureBrokerLogins(given(), apps, secrets, 'test');
-      expect(operator).toBe(decodeURIComponent(new URL(broker.url).username));
+      const { urls, brokerOperator } = await runDeployStep(given(), apps, secrets, 'test');
+      expect(brokerOperator).toBe(decodeURIComponent(new URL(broker.url).username));
       const orders = await AsLogin.open(urls.orders!);
       expect(await orders.publish(exchanges.events('catalog'), 'catalog.product-added')).toBe('refused');
       await orders.close();

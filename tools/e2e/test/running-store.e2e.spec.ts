@@ -8,8 +8,8 @@ import { connectionLimit } from '@jogakbo/cli/src/backing/postgres/service-datab
 import {
   readCommand,
   isAlive,
-  readMark,
-  type ProcessMark,
+  identifyProcess,
+  type ProcessIdentity,
   listTree,
 } from '@jogakbo/cli/src/supervisor/processes.ts';
 import { FakeWorkspace } from '../src/fake-workspace.ts';
@@ -42,9 +42,9 @@ async function logIn(url: string): Promise<string> {
 /** PID of the build process of a `serve`. */
 const findBuilder = (serve: number) => listTree(serve).find((pid) => readCommand(pid).includes('build.ts'))!;
 
-async function listProcesses(): Promise<ProcessMark[]> {
+async function listProcesses(): Promise<ProcessIdentity[]> {
   const rows = await workspace.listRows();
-  return rows.flatMap(({ pid }) => (pid ? listTree(pid) : [])).flatMap((pid) => readMark(pid) ?? []);
+  return rows.flatMap(({ pid }) => (pid ? listTree(pid) : [])).flatMap((pid) => identifyProcess(pid) ?? []);
 }
 
 describe('a running store', () => {
@@ -237,7 +237,7 @@ describe('a running store', () => {
   it('recovers after its supervisor was killed', async () => {
     const before = await workspace.listRows();
     const findPid = (name: string) => before.find(({ service }) => service === name)!.pid!;
-    const services = names.map((name) => readMark(findPid(name)));
+    const services = names.map((name) => identifyProcess(findPid(name)));
     process.kill(findPid('supervisor'), 'SIGKILL');
     await until(() => !services.some(isAlive));
     // The port stays the same.

@@ -37,7 +37,7 @@ describe('a start in the foreground', () => {
   it('uses the given servers, and stops cleanly on repeated Ctrl-C', async () => {
     const { child, output } = workspace.spawn(['start', '--no-seed'], attached);
     await until(() => output().includes(`ready: http://localhost:${workspace.port}`));
-    expect((await workspace.findRow('broker'))?.state).toBe('given');
+    expect((await workspace.findRow('broker'))?.state).toBe('external');
     child.kill('SIGINT');
     child.kill('SIGINT');
     await until(() => child.exitCode !== null);

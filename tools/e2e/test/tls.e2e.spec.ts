@@ -137,10 +137,10 @@ describe('TLS', () => {
       withCertificate(broker('amqps'), tls, 'orders'),
     );
     const operator = new URL(broker('amqps'));
-    Object.assign(operator, { username: 'jogakbo', password: secrets.broker });
+    Object.assign(operator, { username: 'jogakbo', password: secrets.brokerAdministrator });
     expect(await tryBroker(operator.href, certificate, ['jogakbo'])).toMatch(/PLAIN is not provided/);
     const payments = new URL(withCertificate(database('payments'), tls, 'orders'));
-    payments.password = secrets.services.payments!;
+    payments.password = secrets.databasePasswords.payments!;
     expect(await tryDatabase(payments.href)).toMatch(/^refused: certificate authentication failed/);
     expect(await tryDatabase(getDatabaseUrl(state, 'orders').replace('/orders?', '/payments?'))).toMatch(
       /^refused: permission denied for database/,
@@ -149,11 +149,11 @@ describe('TLS', () => {
 
   it('is required, with a current version', async () => {
     const secrets = ensureSecrets(state);
-    expect(await tryBroker(broker('amqp').replace('//', `//jogakbo:${secrets.broker}@`))).toMatch(
-      rejectedByServer,
-    );
+    expect(
+      await tryBroker(broker('amqp').replace('//', `//jogakbo:${secrets.brokerAdministrator}@`)),
+    ).toMatch(rejectedByServer);
     const plain = new URL(database('orders'));
-    plain.password = secrets.services.orders!;
+    plain.password = secrets.databasePasswords.orders!;
     expect(await tryDatabase(plain.href)).toMatch(/^refused: .*no encryption/);
     const own = withCertificate(broker('amqps'), tls, 'orders');
     const tryVersion = (maxVersion: 'TLSv1.1' | 'TLSv1.2') =>
@@ -242,12 +242,12 @@ describe('a whole store with TLS', () => {
 
   it('authenticates at its broker and databases by certificates only', async () => {
     const state = openState(store.home);
-    const { broker } = ensureSecrets(state);
+    const { brokerAdministrator } = ensureSecrets(state);
     const services = readRun(state)!.services.map(({ name }) => name);
     // The list of the management API lags by seconds.
     const connections = await until(async () => {
       const response = await fetch(`${readRun(state)!.broker!.managementUrl}/api/connections`, {
-        headers: { authorization: writeBasicCredentials('jogakbo', broker) },
+        headers: { authorization: writeBasicCredentials('jogakbo', brokerAdministrator) },
       });
       const listed = (await response.json()) as Record<'user' | 'auth_mechanism' | 'ssl_protocol', string>[];
       const users = new Set(listed.map(({ user }) => user));

@@ -1,30 +1,33 @@
-import { type ProcessMark } from '../supervisor/processes.ts';
+import { type ProcessIdentity } from '../supervisor/processes.ts';
+
+/** The administrator login of every broker and database that the CLI runs. On the broker, it is the broker operator. */
+export const administratorLogin = 'jogakbo';
 
 /** A broker or database that the services depend on. */
 export interface BackingService {
   /** `given` is an external server: the CLI connects to it but never starts or stops it. */
-  kind: 'given' | 'docker' | 'private';
+  kind: 'external' | 'container' | 'process';
   title: string;
   url: string;
   managementUrl?: string;
   /** The folder of the store's certificates, if the server authenticates clients by certificate. */
   tls?: string;
   /** The server's own process first, even if it has ended; then other processes outside of its process tree. */
-  roots(): ProcessMark[];
+  roots(): ProcessIdentity[];
   isAlive(): boolean | Promise<boolean>;
-  restart(): Promise<void>;
+  start(): Promise<void>;
   /** @param force stops faster, after a second stop signal of the user */
   stop(force?: boolean): Promise<void>;
 }
 
 export function createExternalService(title: string, url: string): BackingService {
   return {
-    kind: 'given',
+    kind: 'external',
     title,
     url,
     roots: () => [],
     isAlive: () => true,
-    restart: async () => undefined,
+    start: async () => undefined,
     stop: async () => undefined,
   };
 }

@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BackingService } from './backing-service.ts';
+import { administratorLogin, type BackingService } from './backing-service.ts';
 import { provideBroker } from './rabbitmq/broker.ts';
 import { provideDatabase } from './postgres/database.ts';
 import { claimPorts } from '../supervisor/ports.ts';
-import { brokerUser } from './rabbitmq/private-broker.ts';
 import { generatePassword } from '../supervisor/state.ts';
 
 export interface ThrowawayServices {
@@ -69,7 +68,10 @@ export async function startThrowawayServices(report: (text: string) => void): Pr
     env: {
       TEST_DATABASE_URL: database.value.url,
       TEST_RABBITMQ_URL: broker.value.url,
-      TEST_RABBITMQ_MANAGEMENT_URL: broker.value.managementUrl!.replace('//', `//${brokerUser}:${secret}@`),
+      TEST_RABBITMQ_MANAGEMENT_URL: broker.value.managementUrl!.replace(
+        '//',
+        `//${administratorLogin}:${secret}@`,
+      ),
     },
     stop,
   };

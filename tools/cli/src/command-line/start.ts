@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { StartValues } from '../commands/start.ts';
+import type { StartValues } from '../supervisor/start-options.ts';
 import { withExitCode } from './exit-code.ts';
 
 const addStartOptions = (command: Command): Command =>

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
-import { audit } from './audit.ts';
+import { audit } from '../supervisor/audit-log.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { editLetter } from '../dead-letters/dead-edit.ts';
 import {
@@ -74,8 +74,8 @@ function withoutRequests(letters: readonly DeadLetter[], id: string | undefined)
   const isRequest = ({ message }: DeadLetter) => message.properties.replyTo !== undefined;
   const requests = letters.filter(isRequest);
   if (id !== undefined && requests[0]) {
-    const shown = quoteForShell(requests[0].name);
-    throw new CliError(`${requests[0].name} is a request whose caller no longer waits: it is not replayed.`, {
+    const shown = quoteForShell(requests[0].key);
+    throw new CliError(`${requests[0].key} is a request whose caller no longer waits: it is not replayed.`, {
       remedies: [`npx jogakbo dead show ${shown}`, `then:  npx jogakbo dead discard ${shown}`],
     });
   }
@@ -109,7 +109,7 @@ export async function replayOrDiscard(
   const rate = options.rate === undefined ? Infinity : parseRate(options.rate);
   const services = selectServices(options.service);
   const url = getBrokerUrl(state);
-  const key = ({ service, name }: DeadLetter) => `${service} ${name}`;
+  const identify = ({ service, key }: DeadLetter) => `${service} ${key}`;
   // No letter stays unacknowledged during the confirmation.
   const selection = await withDeadQueues(url, services, async (queues) => {
     const letters = selectLetters(flattenLetters(queues), id, options);
@@ -127,13 +127,13 @@ export async function replayOrDiscard(
     console.log('Nothing was changed.');
     return 1;
   }
-  const wanted = new Set(selection.map(key));
+  const wanted = new Set(selection.map(identify));
   return withDeadQueues(url, services, async (queues) => {
     let done = 0;
     const failed: string[] = [];
     const began = Date.now();
     for (const queue of queues) {
-      const letters = queue.letters.filter((letter) => wanted.has(key(letter)));
+      const letters = queue.letters.filter((letter) => wanted.has(identify(letter)));
       if (letters.length === 0) continue;
       audit(state, { what, service: queue.service, ids: letters.map((letter) => letter.id) });
       for (const letter of letters) {
@@ -141,7 +141,7 @@ export async function replayOrDiscard(
         else {
           await pause(Math.max(0, began + (done * 1_000) / rate - Date.now()));
           await replayOne(queue, letter).catch((error: unknown) => {
-            failed.push(`${letter.service} ${letter.name}: ${toMessage(error)}`);
+            failed.push(`${letter.service} ${letter.key}: ${toMessage(error)}`);
           });
         }
         done += 1;

@@ -14,13 +14,13 @@ import {
   pass,
   toFailedCheck,
   type Check,
-} from './checks.ts';
+} from '../supervisor/checks.ts';
 import { toPrintable } from '../terminal/printable.ts';
-import { parseStartOptions } from './start.ts';
-import { openState, type State } from '../supervisor/state.ts';
+import { parseStartOptions } from '../supervisor/start-options.ts';
+import { openState, type StateFolder } from '../supervisor/state.ts';
 
 /** @throws UsageError if --port is invalid. An invalid setting of the environment is a failed check. */
-function findPort(options: { port?: string }, state: State): number | Check {
+function findPort(options: { port?: string }, state: StateFolder): number | Check {
   try {
     return parseStartOptions(options, state).port;
   } catch (error) {

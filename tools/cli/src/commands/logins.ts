@@ -1,10 +1,10 @@
 import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
 import { type Broker } from '../backing/rabbitmq/broker-management.ts';
-import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
+import { runDeployStep, getPublicKeys } from '../backing/rabbitmq/deploy-step.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
-import { ensureSecrets, openState, readSecrets, type State } from '../supervisor/state.ts';
+import { ensureSecrets, openState, readSecrets, type StateFolder } from '../supervisor/state.ts';
 import { findRunningStore, getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
@@ -50,19 +50,23 @@ export async function logins(): Promise<number> {
   const passwords = readByService('BROKER_PASSWORDS', parseText, '"password"');
   const isElsewhere = Object.keys(passwords).length > 0;
   const secrets = isElsewhere
-    ? { brokerLogins: passwords, broker: readSecrets(state)?.broker ?? '', serviceKeys: {} }
+    ? {
+        brokerPasswords: passwords,
+        brokerAdministrator: readSecrets(state)?.brokerAdministrator ?? '',
+        serviceKeys: {},
+      }
     : ensureSecrets(state, names);
   const encryptionKeys = { ...getPublicKeys(secrets.serviceKeys), ...readEncryptionKeys() };
-  const { remark, operator } = await ensureBrokerLogins(
+  const { remark, brokerOperator } = await runDeployStep(
     findBroker(state),
     listApps(),
     { ...secrets, encryptionKeys },
     state.id,
   );
-  if (remark && operator === undefined) throw new CliError(remark);
+  if (remark && brokerOperator === undefined) throw new CliError(remark);
   if (remark) console.error(toPrintable(remark));
   const [changed, unchanged] = [true, false].map((has) =>
-    names.filter((name) => (secrets.brokerLogins[name] !== undefined) === has),
+    names.filter((name) => (secrets.brokerPasswords[name] !== undefined) === has),
   ) as [string[], string[]];
   console.log(`${changed.length} services have their own logins: ${changed.join(', ')}`);
   if (unchanged.length > 0) console.log(`not in BROKER_PASSWORDS, and not changed: ${unchanged.join(', ')}`);
@@ -70,8 +74,8 @@ export async function logins(): Promise<number> {
 }
 
 /** The broker of RABBITMQ_URL_FILE, else the one of the store running here, else the one of RABBITMQ_URL. */
-function findBroker(state: State): Broker {
+function findBroker(state: StateFolder): Broker {
   const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
-  if (url) return { kind: 'given', url };
-  return { kind: 'given', ...findRunningStore(state)?.broker, url: getBrokerUrl(state) };
+  if (url) return { kind: 'external', url };
+  return { kind: 'external', ...findRunningStore(state)?.broker, url: getBrokerUrl(state) };
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readBusDescriptions } from '../backing/rabbitmq/broker-logins.ts';
+import { readBusDescriptions } from '../bus-descriptions.ts';
 import { drawMap } from '../map/map-drawing.ts';
 import { formatMap, formatMarkdown } from '../map/map-pages.ts';
 import { buildStoreMap, type Declared, type StoreMap } from '../map/store-map.ts';

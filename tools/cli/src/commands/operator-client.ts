@@ -1,7 +1,7 @@
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { readStaff } from '../supervisor/staff.ts';
-import { type State } from '../supervisor/state.ts';
+import { type StateFolder } from '../supervisor/state.ts';
 
 interface Problem {
   code?: string;
@@ -19,9 +19,12 @@ export interface OperatorClient {
 }
 
 /** Runs `work` in a session of the operator of staff.json. @throws CliError if the store is not running or rejects a request */
-export async function asOperator<T>(state: State, work: (client: OperatorClient) => Promise<T>): Promise<T> {
+export async function asOperator<T>(
+  state: StateFolder,
+  work: (client: OperatorClient) => Promise<T>,
+): Promise<T> {
   const run = readRun(state);
-  if (!run || !isSupervisorAlive(run) || run.state !== 'ready') {
+  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready') {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const operator = readStaff(state).find(({ roles }) => roles.includes('operator'));

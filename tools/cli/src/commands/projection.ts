@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { readProjections, requestRebuild } from '@jogakbo/consistency/rebuild';
 import { nearestName } from '@jogakbo/service/nearest-name';
-import { audit } from './audit.ts';
+import { audit } from '../supervisor/audit-log.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { openState } from '../supervisor/state.ts';
 import { withDatabase } from '../supervisor/store-access.ts';

@@ -1,4 +1,4 @@
-import { isAlive, readMemory, type ProcessMark, listTree } from '../supervisor/processes.ts';
+import { isAlive, readMemory, type ProcessIdentity, listTree } from '../supervisor/processes.ts';
 import { toMessage } from '../terminal/cli-error.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import {
@@ -29,17 +29,17 @@ export interface Row {
   memory: number;
 }
 
-const sumMemory = (roots: ProcessMark[]) =>
+const sumMemory = (roots: ProcessIdentity[]) =>
   roots
     .filter(isAlive)
     .flatMap(({ pid }) => listTree(pid))
     .reduce((sum, pid) => sum + readMemory(pid), 0);
 
 function buildBackingRow(name: string, backing: BackingRecord, now: number): Row {
-  const alive = backing.kind !== 'private' || isAlive(backing.roots[0]);
+  const alive = backing.kind !== 'process' || isAlive(backing.roots[0]);
   return {
     service: name,
-    state: alive ? (backing.kind === 'given' ? 'given' : 'ready') : 'ended',
+    state: alive ? (backing.kind === 'external' ? 'external' : 'ready') : 'ended',
     pid: alive ? backing.roots[0]?.pid : undefined,
     url: backing.managementUrl ?? backing.url,
     tls: backing.tls !== undefined,
@@ -106,7 +106,7 @@ export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]
     ...(run.database ? [buildBackingRow('database', run.database, now)] : []),
     {
       service: 'supervisor',
-      state: isSupervisorAlive(run) ? run.state : 'ended',
+      state: isSupervisorAlive(run) ? run.phase : 'ended',
       pid: run.supervisor.pid,
       uptime: isSupervisorAlive(run) ? now - run.since : undefined,
       restarts: 0,
@@ -143,7 +143,7 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
     console.log(
       toPrintableJson({
         publicUrl: run?.publicUrl ?? null,
-        state: run && isSupervisorAlive(run) ? run.state : 'stopped',
+        state: run && isSupervisorAlive(run) ? run.phase : 'stopped',
         rows,
         memory: total,
       }),

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { findPublishedEvents } from '@jogakbo/consistency/find-published-events';
 import { republishMessages } from '@jogakbo/consistency/republish';
-import { audit } from './audit.ts';
+import { audit } from '../supervisor/audit-log.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { UsageError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';

@@ -7,7 +7,7 @@ import { openState } from '../supervisor/state.ts';
 export async function restart(name: string): Promise<number> {
   const state = openState();
   const run = readRun(state);
-  if (!run || !isSupervisorAlive(run) || run.state !== 'ready')
+  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready')
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const names = run.services.map((service) => service.name);
   if (!names.includes(name)) {

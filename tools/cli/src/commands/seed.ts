@@ -9,7 +9,7 @@ import { root } from '../workspace.ts';
 export async function seed(): Promise<number> {
   const state = openState();
   const run = readRun(state);
-  if (!run || !isSupervisorAlive(run) || run.state !== 'ready') {
+  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready') {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const module = await loadSeedModule(await readWorkspaceConfig(root));
@@ -20,7 +20,7 @@ export async function seed(): Promise<number> {
   const result = await module.seed({
     state,
     url: run.publicUrl,
-    identity: run.databases ?? '',
+    identity: run.databasesIdentity ?? '',
     force: true,
     note: (text) => console.log(toPrintable(text)),
   });

@@ -1,6 +1,6 @@
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
-import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
+import { runDeployStep, getPublicKeys } from '../backing/rabbitmq/deploy-step.ts';
 import { ensureConfigSecrets } from '../supervisor/config-secrets.ts';
 import { ControlClient } from '../supervisor/control-client.ts';
 import { provideDatabase } from '../backing/postgres/database.ts';
@@ -9,20 +9,20 @@ import { readRun, type ServedRecord } from '../supervisor/run-record.ts';
 import { ensureServiceDatabases } from '../backing/postgres/service-databases.ts';
 import {
   findReadyRoutes,
-  type Launch,
+  type LaunchCommand,
   prepareLaunch,
   type LaunchContext,
 } from '../supervisor/service-launch.ts';
 import { ensureStaff, getStaffFile } from '../supervisor/staff.ts';
-import { parseStartOptions } from './start.ts';
+import { parseStartOptions } from '../supervisor/start-options.ts';
 import { claimStore } from '../supervisor/claim-store.ts';
-import { ensureSecrets, readSecrets, type Secrets, type State } from '../supervisor/state.ts';
+import { ensureSecrets, readSecrets, type Secrets, type StateFolder } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import {
-  findBrokerPlace,
-  findDatabasePlace,
-  getOwnEndpoints,
-  findServicePorts,
+  prepareBroker,
+  prepareDatabase,
+  getBackingEndpoints,
+  claimServicePorts,
 } from '../supervisor/store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { type App, listApps, root } from '../workspace.ts';
@@ -30,7 +30,7 @@ import { type App, listApps, root } from '../workspace.ts';
 /** The environment of a served instance: a running store, or backing services started only for it. */
 export interface ServeEnvironment {
   /** The launch command of an instance. */
-  launch(): Promise<Launch>;
+  getLaunchCommand(): Promise<LaunchCommand>;
   /** Updates the permissions of the service's broker login after a change of its bus description. */
   renewLogin(): Promise<void>;
   /** Ends the store's own process, once the served instance is ready. */
@@ -38,7 +38,7 @@ export interface ServeEnvironment {
   /** Starts the store's own process. Resolves when it is ready or has failed. */
   resumeOwn(): Promise<void>;
   /** Updates the store's record of the served instance. */
-  show(record: ServedRecord | undefined): void;
+  recordServed(record: ServedRecord | undefined): void;
   /** Resolves when the environment has stopped. */
   lost: Promise<void>;
   release(): Promise<void>;
@@ -46,22 +46,22 @@ export interface ServeEnvironment {
 
 /** @param beside runs another version beside the store's own process, which keeps running */
 export async function connectToRunningStore(
-  state: State,
+  state: StateFolder,
   app: App,
   beside: boolean,
   report: (text: string) => void,
 ): Promise<ServeEnvironment> {
   const control = await ControlClient.open(state);
-  let launch: Launch;
+  let launch: LaunchCommand;
   try {
-    launch = beside ? await control.getLaunch(app.name) : await control.reserve(app.name);
+    launch = beside ? await control.getLaunchCommand(app.name) : await control.reserve(app.name);
   } catch (error) {
     control.close();
     throw error;
   }
   let isSuspended = false;
   return {
-    launch: async () => launch,
+    getLaunchCommand: async () => launch,
     async renewLogin() {
       // A login shared by all services has no permissions to update.
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
@@ -69,12 +69,7 @@ export async function connectToRunningStore(
       // The store has created them for this service.
       const secrets = readSecrets(state) as Secrets;
       const encryptionKeys = getPublicKeys(secrets.serviceKeys);
-      const { urls, remark } = await ensureBrokerLogins(
-        broker,
-        [app],
-        { ...secrets, encryptionKeys },
-        state.id,
-      );
+      const { urls, remark } = await runDeployStep(broker, [app], { ...secrets, encryptionKeys }, state.id);
       if (remark) report(remark);
       launch = { ...launch, env: { ...launch.env, RABBITMQ_URL: urls[app.name] } };
     },
@@ -89,68 +84,68 @@ export async function connectToRunningStore(
       isSuspended = false;
       await control.resume(app.name);
     },
-    show: (record) => void control.show(record).catch(() => undefined),
+    recordServed: (record) => void control.recordServed(record).catch(() => undefined),
     lost: control.closed,
     release: async () => control.close(),
   };
 }
 
 export async function startOwnEnvironment(
-  state: State,
+  state: StateFolder,
   app: App,
   report: (text: string) => void,
 ): Promise<ServeEnvironment> {
   const options = { ...parseStartOptions({ only: app.name }, state), seed: false };
-  const store = await claimStore(
+  const supervisor = await claimStore(
     state,
     { ...options, onlyServes: app.name },
     (event) => event.kind === 'line' && report(event.text),
   );
   try {
     for (const text of getTlsRemarks()) report(text);
-    const databasePlace = await findDatabasePlace(state);
-    const brokerPlace = await findBrokerPlace(state, store.abort);
+    const databaseConfiguration = await prepareDatabase(state);
+    const brokerConfiguration = await prepareBroker(state, supervisor.abort);
     const [broker, database] = await Promise.all([
-      store.addBackingService('broker', provideBroker(brokerPlace, report)),
-      store.addBackingService('database', provideDatabase(databasePlace, report)),
+      supervisor.addBackingService('broker', provideBroker(brokerConfiguration, report)),
+      supervisor.addBackingService('database', provideDatabase(databaseConfiguration, report)),
     ]);
     const secrets = ensureSecrets(state, [app.name]);
-    const databases = await ensureServiceDatabases(database, [app], secrets.services);
+    const databases = await ensureServiceDatabases(database, [app], secrets.databasePasswords);
     const facts = await readWorkspaceConfig(root);
     ensureStaff(state, facts.localStaff);
     const context: LaunchContext = {
       state,
       facts,
       readyRoutes: findReadyRoutes(facts, [app]),
-      publicUrl: store.run.publicUrl,
-      ports: { gateway: options.port, ...(await findServicePorts(state, [app])) },
+      publicUrl: supervisor.run.publicUrl,
+      ports: { gateway: options.port, ...(await claimServicePorts(state, [app])) },
       broker: { urls: {} },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: getStaffFile(state),
       openIdClientsFile: ensureOpenIdClients(state),
-      ownEndpoints: getOwnEndpoints(state, broker, database),
+      backingEndpoints: getBackingEndpoints(state, broker, database),
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };
-    store.setReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));
+    supervisor.setReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));
     return {
-      launch: async () => prepareLaunch(app, context),
+      getLaunchCommand: async () => prepareLaunch(app, context),
       async renewLogin() {
         const encryptionKeys = getPublicKeys(secrets.serviceKeys);
-        context.broker = await ensureBrokerLogins(broker, [app], { ...secrets, encryptionKeys }, state.id);
+        context.broker = await runDeployStep(broker, [app], { ...secrets, encryptionKeys }, state.id);
         if (context.broker.remark) report(context.broker.remark);
       },
       suspendOwn: async () => undefined,
       resumeOwn: async () => undefined,
-      show: (record) => {
-        store.run.served = record ? [record] : [];
-        store.saveRun();
+      recordServed: (record) => {
+        supervisor.run.served = record ? [record] : [];
+        supervisor.saveRun();
       },
-      lost: store.ended,
-      release: () => store.stop(),
+      lost: supervisor.ended,
+      release: () => supervisor.stop(),
     };
   } catch (error) {
-    await store.stop();
+    await supervisor.stop();
     throw error;
   }
 }

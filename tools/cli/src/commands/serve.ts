@@ -2,29 +2,29 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { checkPackages, refuseIfFailed } from './checks.ts';
+import { checkPackages, refuseIfFailed } from '../supervisor/checks.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { LogFile } from '../supervisor/log-file.ts';
 import { hashFolder, migrate } from '../supervisor/migrations.ts';
-import { end, readMark } from '../supervisor/processes.ts';
+import { end, identifyProcess } from '../supervisor/processes.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { startOwnEnvironment, connectToRunningStore } from './serve-environment.ts';
 import { ServedInstance } from './served-instance.ts';
-import { type Launch } from '../supervisor/service-launch.ts';
+import { type LaunchCommand } from '../supervisor/service-launch.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
-import { selectApps } from '../supervisor/claim-store.ts';
-import { openState, type State } from '../supervisor/state.ts';
+import { selectApps } from '../supervisor/start-options.ts';
+import { openState, type StateFolder } from '../supervisor/state.ts';
 import { type App, nodePath, root } from '../workspace.ts';
 
 const print = (text: string) => console.log(`serve: ${text}`);
 
 /** @returns whether the store is running @throws CliError if the service cannot be served now */
-function assertServable(state: State, version: string | undefined): boolean {
+function assertServable(state: StateFolder, version: string | undefined): boolean {
   refuseIfFailed([checkPackages('needed')]);
   const run = readRun(state);
   const running = run !== undefined && isSupervisorAlive(run);
-  if (running && run.state !== 'ready') {
-    throw new CliError(`The store is ${run.state}.`, {
+  if (running && run.phase !== 'ready') {
+    throw new CliError(`The store is ${run.phase}.`, {
       remedies: ['wait until npm run ps shows that it is ready'],
     });
   }
@@ -37,7 +37,7 @@ function assertServable(state: State, version: string | undefined): boolean {
 }
 
 /** Runs the migrations of an app when their source has changed. */
-function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
+function createMigrationRunner(app: App): (launch: LaunchCommand) => Promise<void> {
   let done: string | undefined;
   return async (launch) => {
     if (!app.hasDatabase) return;
@@ -89,7 +89,7 @@ export async function serve(name: string, { version }: { version?: string }): Pr
     isFirst = false;
   });
 
-  const watcherMark = readMark(watcher.pid);
+  const watcherIdentity = identifyProcess(watcher.pid);
   const reason = await new Promise<string>((resolve) => {
     const interrupted = createStopHandler(
       () => resolve('stopping'),
@@ -101,7 +101,7 @@ export async function serve(name: string, { version }: { version?: string }): Pr
     void environment.lost.then(() => resolve('the store has stopped'));
   });
   print(reason);
-  await Promise.all([end(watcherMark, { timeoutMs: 3_000 }), instance.stop()]);
+  await Promise.all([end(watcherIdentity, { timeoutMs: 3_000 }), instance.stop()]);
   await environment.release();
   return reason === 'stopping' ? 0 : 1;
 }

@@ -14,11 +14,11 @@ it('is killed by a second Ctrl-C while it is being stopped', async () => {
   const launch = { command: process.execPath, args: ['-e', script], cwd: folder, env: { PORT: '0' } };
   const shown: (ServedRecord | undefined)[] = [];
   const environment = {
-    launch: async () => launch,
+    getLaunchCommand: async () => launch,
     renewLogin: async () => undefined,
     suspendOwn: async () => undefined,
     resumeOwn: async () => undefined,
-    show: (record: ServedRecord | undefined) => void shown.push(record),
+    recordServed: (record: ServedRecord | undefined) => void shown.push(record),
     lost: new Promise<void>(() => undefined),
     release: async () => undefined,
   };

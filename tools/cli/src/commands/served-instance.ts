@@ -3,16 +3,16 @@ import { CliError, toMessage, formatCliError } from '../terminal/cli-error.ts';
 import { type LogFile } from '../supervisor/log-file.ts';
 import { renderLine } from '../terminal/log-line.ts';
 import { toPrintable } from '../terminal/printable.ts';
-import { end, readMark, type ProcessMark } from '../supervisor/processes.ts';
+import { end, identifyProcess, type ProcessIdentity } from '../supervisor/processes.ts';
 import { type ServedRecord } from '../supervisor/run-record.ts';
 import { type ServeEnvironment } from './serve-environment.ts';
-import { type Launch } from '../supervisor/service-launch.ts';
+import { type LaunchCommand } from '../supervisor/service-launch.ts';
 
 const startTimeoutMs = 60_000;
 
 interface Instance {
   child: ChildProcess;
-  mark: ProcessMark | undefined;
+  identity: ProcessIdentity | undefined;
   /** Resolves to the URL; to undefined if the process exited before it was ready. */
   ready: Promise<string | undefined>;
 }
@@ -24,11 +24,11 @@ interface Served {
   log: LogFile;
   report(text: string): void;
   /** Runs the pending migrations. Called before each start. */
-  migrate(launch: Launch): Promise<void>;
+  migrate(launch: LaunchCommand): Promise<void>;
 }
 
 /** Whether two instances can listen on their port at the same time. */
-const canShare = ({ env }: Launch): boolean => env.PORT === '0' || env.REUSE_PORT === 'true';
+const canShare = ({ env }: LaunchCommand): boolean => env.PORT === '0' || env.REUSE_PORT === 'true';
 
 /**
  * Replaces the instance of a served service without downtime: the current instance ends when the next one is ready, and
@@ -65,7 +65,7 @@ export class ServedInstance {
 
   async #start(isLast: () => boolean): Promise<void> {
     const { environment, name, version, migrate, report } = this.#served;
-    const launch = await environment.launch();
+    const launch = await environment.getLaunchCommand();
     await migrate(launch);
     if (!isLast()) return;
     const began = Date.now();
@@ -88,14 +88,14 @@ export class ServedInstance {
     }
     const previous = this.#current;
     this.#current = next;
-    environment.show(this.#toRecord(next, url));
+    environment.recordServed(this.#toRecord(next, url));
     next.child.on('exit', (code, signal) => this.#afterExit(next, signal ?? `code ${code}`));
     report(`${name} is ready at ${url} (${Date.now() - began} ms)`);
     await environment.suspendOwn();
     await this.#endInstance(previous);
   }
 
-  #spawn({ command, args, cwd, env }: Launch): Instance {
+  #spawn({ command, args, cwd, env }: LaunchCommand): Instance {
     const { version, log, name } = this.#served;
     const colours = process.stdout.isTTY && !process.env.NO_COLOR;
     const child = spawn(command, args, {
@@ -115,19 +115,19 @@ export class ServedInstance {
       child.on('error', () => resolve(undefined));
       child.on('exit', () => resolve(undefined));
     }).finally(() => clearTimeout(timer));
-    const instance = { child, mark: readMark(child.pid), ready };
+    const instance = { child, identity: identifyProcess(child.pid), ready };
     this.#alive.add(instance);
     child.on('exit', () => this.#alive.delete(instance));
     return instance;
   }
 
-  #toRecord({ mark }: Instance, url: string): ServedRecord {
+  #toRecord({ identity }: Instance, url: string): ServedRecord {
     const { name, version } = this.#served;
     return {
       name,
       ...(version && { version }),
       state: 'served',
-      process: mark,
+      process: identity,
       url,
       since: Date.now(),
       restarts: 0,
@@ -144,14 +144,14 @@ export class ServedInstance {
 
   async #resumeOwn(): Promise<void> {
     if (this.#isStopped) return;
-    this.#served.environment.show(undefined);
+    this.#served.environment.recordServed(undefined);
     await this.#served.environment.resumeOwn();
   }
 
   async #endInstance(instance: Instance | undefined): Promise<void> {
     if (!instance) return;
     if (this.#current === instance) this.#current = undefined;
-    await end(instance.mark, { timeoutMs: 10_000 });
+    await end(instance.identity, { timeoutMs: 10_000 });
   }
 
   /** Kills all instances. */
@@ -165,7 +165,7 @@ export class ServedInstance {
     this.#next?.child.kill('SIGTERM');
     await this.#queue;
     const { environment, version } = this.#served;
-    const launch = await environment.launch();
+    const launch = await environment.getLaunchCommand();
     const mustEndFirst = !version && !canShare(launch);
     if (!mustEndFirst) await environment.resumeOwn().catch(() => undefined);
     await this.#endInstance(this.#current);

@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { readMark } from '../supervisor/processes.ts';
+import { identifyProcess } from '../supervisor/processes.ts';
 import { forgetRun, type RunRecord, writeRun } from '../supervisor/run-record.ts';
-import { openState, type State } from '../supervisor/state.ts';
+import { openState, type StateFolder } from '../supervisor/state.ts';
 import { start } from './start.ts';
 
-let state: State;
+let state: StateFolder;
 const printed: string[] = [];
 const run: RunRecord = {
   // This process stands for the supervisor of another terminal.
-  supervisor: readMark(process.pid)!,
-  state: 'ready',
+  supervisor: identifyProcess(process.pid)!,
+  phase: 'ready',
   publicUrl: 'http://localhost:3999',
   port: 3999,
   since: 1,
@@ -41,7 +41,7 @@ describe('a second start', () => {
   });
 
   it('returns only when a store that is starting is ready', async () => {
-    writeRun(state, { ...run, state: 'starting' });
+    writeRun(state, { ...run, phase: 'starting' });
     let code: number | undefined;
     const starting = start({ detach: true }).then((result) => (code = result));
     await pause(500);
@@ -54,14 +54,14 @@ describe('a second start', () => {
   });
 
   it('fails if the other start fails', async () => {
-    writeRun(state, { ...run, state: 'starting' });
+    writeRun(state, { ...run, phase: 'starting' });
     const starting = start({});
     forgetRun(state, run.supervisor);
     await expect(starting).rejects.toThrow(`The start of process ${process.pid} has failed.`);
   });
 
   it('fails while the store is stopping', async () => {
-    writeRun(state, { ...run, state: 'stopping' });
+    writeRun(state, { ...run, phase: 'stopping' });
     await expect(start({})).rejects.toMatchObject({
       message: 'The store is stopping, so nothing was started.',
       remedies: [expect.stringContaining('npm stop && npm start')],

@@ -2,40 +2,17 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
+import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { readRun, isSupervisorAlive, type RunRecord } from '../supervisor/run-record.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { type StartScreen } from '../terminal/start-screen.ts';
 import { type Report, type StartEvent } from '../supervisor/start-events.ts';
-import { selectApps, type StartOptions, claimStore } from '../supervisor/claim-store.ts';
+import { claimStore } from '../supervisor/claim-store.ts';
+import { parseStartOptions, type StartOptions, type StartValues } from '../supervisor/start-options.ts';
 import { bringUp } from '../supervisor/start-store.ts';
-import { readKeptPorts, openState, type State } from '../supervisor/state.ts';
-import { isTlsRequested } from '../backing/tls/store-tls.ts';
+import { openState, type StateFolder } from '../supervisor/state.ts';
 import { Stopped, type Supervisor } from '../supervisor/supervisor.ts';
 import { nodePath, root } from '../workspace.ts';
-
-/** The options of `start` as typed. */
-export interface StartValues {
-  port?: string;
-  only?: string;
-  seed?: boolean;
-  detach?: boolean;
-  dense?: boolean;
-}
-
-/** The public port: --port, else PORT, else the port of the last start, else 3000. */
-export function parseStartOptions(values: StartValues, state: State): StartOptions {
-  const kept = readKeptPorts(state).public ?? 3000;
-  const text = values.port ?? (process.env.PORT || String(kept));
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new UsageError(`"${text}" is not a port: it must be a number from 1 to 65535.`);
-  }
-  const only = values.only?.split(',').filter(Boolean);
-  selectApps(only);
-  isTlsRequested();
-  return { port, only, seed: values.seed ?? true, dense: values.dense ?? false };
-}
 
 export async function start(values: StartValues): Promise<number> {
   const state = openState();
@@ -58,7 +35,7 @@ const openScreen = async (): Promise<StartScreen> =>
  * Resolves when the store of another process is ready.
  * @throws CliError if that is not the requested store, if it stops, or if its start fails
  */
-async function waitForRunningStore(state: State, run: RunRecord, port: number): Promise<number> {
+async function waitForRunningStore(state: StateFolder, run: RunRecord, port: number): Promise<number> {
   if (run.onlyServes) {
     throw new CliError(`jogakbo serve runs ${run.onlyServes} here, with backing services of its own.`, {
       remedies: ['end it, and start the store', `then:  npx jogakbo serve ${run.onlyServes}`],
@@ -73,7 +50,7 @@ async function waitForRunningStore(state: State, run: RunRecord, port: number): 
     });
   }
   const { pid } = run.supervisor;
-  if (run.state === 'starting')
+  if (run.phase === 'starting')
     console.log(`The store is already starting, in process ${pid}. Waiting until it is ready.`);
   for (let now: RunRecord | undefined = run; ; now = readRun(state)) {
     if (!now || !isSupervisorAlive(now)) {
@@ -81,12 +58,12 @@ async function waitForRunningStore(state: State, run: RunRecord, port: number): 
         remedies: ['npx jogakbo logs supervisor', 'start again:  npm start'],
       });
     }
-    if (now.state === 'stopping') {
+    if (now.phase === 'stopping') {
       throw new CliError('The store is stopping, so nothing was started.', {
         remedies: ['wait until it has stopped, and start it again:  npm stop && npm start'],
       });
     }
-    if (now.state === 'ready') {
+    if (now.phase === 'ready') {
       console.log(`The store is already running: ${now.publicUrl}`);
       return 0;
     }
@@ -96,40 +73,40 @@ async function waitForRunningStore(state: State, run: RunRecord, port: number): 
 
 /** Runs the store in this process until a stop signal. */
 async function superviseInProcess(
-  state: State,
+  state: StateFolder,
   options: StartOptions,
   { report, close }: StartScreen,
 ): Promise<number> {
-  let store: Supervisor | undefined;
+  let supervisor: Supervisor | undefined;
   let interrupted = false;
   const onStop = createStopHandler(
     () => {
       interrupted = true;
-      void store?.stop();
+      void supervisor?.stop();
     },
     () => {
-      void (store?.force() ?? Promise.resolve()).finally(() => process.exit(130));
+      void (supervisor?.force() ?? Promise.resolve()).finally(() => process.exit(130));
     },
   );
   const release = onSignals(onStop);
   process.on('uncaughtException', (error) => {
     const text = `the supervisor failed: ${error.stack}`;
     // The log has it even if no terminal is attached any more.
-    if (store) store.report(text);
+    if (supervisor) supervisor.report(text);
     else report({ kind: 'line', text });
     process.exitCode = 1;
     onStop();
   });
   try {
-    store = await claimStore(state, options, report);
+    supervisor = await claimStore(state, options, report);
     if (interrupted) throw new Stopped();
-    await bringUp(store, options, report);
+    await bringUp(supervisor, options, report);
     await close();
-    await store.ended;
+    await supervisor.ended;
     return Number(process.exitCode ?? 0);
   } catch (error) {
     report({ kind: 'given-up' });
-    await store?.stop();
+    await supervisor?.stop();
     if (interrupted || error instanceof Stopped) return 130;
     const reported =
       error instanceof CliError
@@ -153,7 +130,7 @@ function getStack(error: unknown): { details: string[] } {
 }
 
 /** Runs the store in a process group of its own. This process only shows its start. */
-async function startDetached(state: State, { port, only, seed, dense }: StartValues): Promise<number> {
+async function startDetached(state: StateFolder, { port, only, seed, dense }: StartValues): Promise<number> {
   const log = openSync(join(state.logs, 'supervisor.log'), 'a', 0o600);
   const args = [
     ...(port ? ['--port', port] : []),

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
-import { isAlive, readMark, type ProcessMark, signal } from '../supervisor/processes.ts';
+import { isAlive, identifyProcess, type ProcessIdentity, signal } from '../supervisor/processes.ts';
 import { hasRun, type RunRecord, writeRun } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
 import { stop } from './stop.ts';
 
-const started: ProcessMark[] = [];
+const started: ProcessIdentity[] = [];
 beforeEach(() => {
   process.env.JOGAKBO_HOME = mkdtempSync(join(tmpdir(), 'jogakbo-stop-'));
   jest.spyOn(console, 'log').mockImplementation(() => undefined);
@@ -20,14 +20,14 @@ afterEach(() => {
   delete process.env.JOGAKBO_HOME;
 });
 
-async function startProcess(script: string): Promise<ProcessMark> {
+async function startProcess(script: string): Promise<ProcessIdentity> {
   const child = spawn(process.execPath, ['-e', `${script}; console.log(1); setInterval(() => {}, 1000)`], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   await new Promise((resolve) => child.stdout!.once('data', resolve));
-  const mark = readMark(child.pid)!;
-  started.push(mark);
-  return mark;
+  const identity = identifyProcess(child.pid)!;
+  started.push(identity);
+  return identity;
 }
 
 it('kills a supervisor that does not stop, and ends services that it started in the meantime', async () => {
@@ -38,7 +38,7 @@ it('kills a supervisor that does not stop, and ends services that it started in 
   ]);
   const run: RunRecord = {
     supervisor,
-    state: 'starting',
+    phase: 'starting',
     publicUrl: 'http://localhost:1',
     port: 1,
     since: 1,

@@ -20,7 +20,7 @@ export async function stop(timeoutMs = 60_000): Promise<number> {
   }
   console.log(`stopping the store at ${run.publicUrl}`);
   // A second signal would kill all processes at once.
-  if (run.state !== 'stopping') signal(run.supervisor, 'SIGTERM');
+  if (run.phase !== 'stopping') signal(run.supervisor, 'SIGTERM');
   const seen = new Set(run.services.filter(({ process }) => isAlive(process)).map(({ name }) => name));
   for (const until = Date.now() + timeoutMs; isAlive(run.supervisor); await pause(100)) {
     const now = readRun(state);

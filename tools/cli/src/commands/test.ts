@@ -3,7 +3,7 @@ import { existsSync, globSync, mkdirSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { UsageError } from '../terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
-import { NxOutput } from './nx-output.ts';
+import { NxOutput } from '../supervisor/nx-output.ts';
 import { signalGroup } from '../supervisor/processes.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { readJson } from '../supervisor/state.ts';

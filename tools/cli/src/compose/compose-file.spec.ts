@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseAppManifest, WorkspaceConfig } from '@jogakbo/contract/workspace';
 import { parse } from 'yaml';
-import type { LaunchedApp } from '../supervisor/service-launch.ts';
+import type { AppDeclaration } from '../supervisor/service-launch.ts';
 import { buildComposeFile } from './compose-file.ts';
 
 interface Compose {
@@ -13,13 +13,13 @@ const facts = WorkspaceConfig.parse({
   ...{ name: 'tearoom', roles: ['taster'], languages: ['fr', 'de'], readyRoutes: ['POST /v1/tastings'] },
 });
 
-function describeApp(name: string, declared: Record<string, unknown> = {}): LaunchedApp {
+function describeApp(name: string, declared: Record<string, unknown> = {}): AppDeclaration {
   const manifest = parseAppManifest({ owner: 'tea', ...declared }, name);
   return { name, hasDatabase: manifest.database, manifest };
 }
 
-const build = (...apps: LaunchedApp[]): string => buildComposeFile(apps, facts);
-const read = (...apps: LaunchedApp[]): Compose => parse(build(...apps), { merge: true }) as Compose;
+const build = (...apps: AppDeclaration[]): string => buildComposeFile(apps, facts);
+const read = (...apps: AppDeclaration[]): Compose => parse(build(...apps), { merge: true }) as Compose;
 
 describe('the compose file', () => {
   it('passes facts of the workspace only to services that declare them', () => {

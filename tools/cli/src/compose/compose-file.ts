@@ -1,6 +1,6 @@
 import { AppManifest, type ProvidedSetting, type WorkspaceConfig } from '@jogakbo/contract/workspace';
 import { stringify } from 'yaml';
-import { getMemoryFlags, type LaunchedApp } from '../supervisor/service-launch.ts';
+import { getMemoryFlags, type AppDeclaration } from '../supervisor/service-launch.ts';
 import { broker, formatHead, formatPostgres, formatSecrets } from './compose-backing.ts';
 
 /** The port inside of each container: deploy/Dockerfile. */
@@ -12,7 +12,7 @@ const madeSecrets = ['STAFF', 'CONFIG_KEY', 'CONFIG_CLIENTS'];
 const toPrefix = (name: string): string => name.replaceAll('-', '_');
 
 /** `docker-compose.yml` for these apps. The values of its secrets come from deploy/compose-secrets.mjs. */
-export function buildComposeFile(apps: readonly LaunchedApp[], facts: WorkspaceConfig): string {
+export function buildComposeFile(apps: readonly AppDeclaration[], facts: WorkspaceConfig): string {
   const containers = Object.assign({}, ...apps.map(({ manifest }) => manifest.compose.containers)) as Record<
     string,
     Record<string, unknown>
@@ -39,7 +39,7 @@ const toYaml = (value: unknown): string => stringify(value, { lineWidth: 0, sing
 const indent = (text: string, spaces: number): string => text.replaceAll(/^(?=.)/gm, ' '.repeat(spaces));
 
 /** The addresses, and what the services declare for the head of the file. */
-function listNotes(apps: readonly LaunchedApp[]): string[] {
+function listNotes(apps: readonly AppDeclaration[]): string[] {
   const open = apps.flatMap(({ name, manifest: { port } }) =>
     port ? [`${name}: http://localhost:${port}`] : [],
   );
@@ -48,7 +48,7 @@ function listNotes(apps: readonly LaunchedApp[]): string[] {
 }
 
 /** The names of all variables in .env that are the source of a secret. */
-function listSecrets(apps: readonly LaunchedApp[]): string[] {
+function listSecrets(apps: readonly AppDeclaration[]): string[] {
   const common = [
     'RABBITMQ_CONF',
     'OPERATOR_BROKER_URL',
@@ -65,12 +65,12 @@ function listSecrets(apps: readonly LaunchedApp[]): string[] {
 }
 
 /** The secrets that only this service gets and that have a value in .env. */
-const listOwnSecrets = ({ manifest }: LaunchedApp): string[] =>
+const listOwnSecrets = ({ manifest }: AppDeclaration): string[] =>
   manifest.secrets.filter((name) => madeSecrets.includes(name) || name in manifest.compose.secrets);
 
 /** The values of the settings that follow from facts of the workspace. */
 function getProvidedSettings(
-  apps: readonly LaunchedApp[],
+  apps: readonly AppDeclaration[],
   facts: WorkspaceConfig,
 ): Record<ProvidedSetting, string> {
   const gateway = apps.find(({ name }) => name === 'gateway');
@@ -84,7 +84,7 @@ function getProvidedSettings(
 }
 
 /** The container of a service, and the one that migrates its database before. */
-function formatApp(app: LaunchedApp, provided: Record<ProvidedSetting, string>): string {
+function formatApp(app: AppDeclaration, provided: Record<ProvidedSetting, string>): string {
   const { name, hasDatabase, manifest } = app;
   const build = `
       context: .
@@ -128,7 +128,7 @@ function formatCommand(manifest: AppManifest): string[] {
   return ['    command:', ...words.map((word) => `      - ${word}`)];
 }
 
-function formatEnvironment(app: LaunchedApp, provided: Record<ProvidedSetting, string>): string[] {
+function formatEnvironment(app: AppDeclaration, provided: Record<ProvidedSetting, string>): string[] {
   const { settings, compose } = app.manifest;
   const files = listOwnSecrets(app).map((name) => {
     const path = `/run/secrets/${name.toLowerCase()}`;
@@ -146,7 +146,7 @@ function formatEnvironment(app: LaunchedApp, provided: Record<ProvidedSetting, s
   return ['    environment:', ...[`<<: ${merged}`, ...own].map((line) => `      ${line}`)];
 }
 
-function formatAppSecrets(app: LaunchedApp): string[] {
+function formatAppSecrets(app: AppDeclaration): string[] {
   const kinds = [
     'broker_url',
     ...(app.hasDatabase ? ['database_url'] : []),

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { computeDigest, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
-import { audit, getOperatorName } from '../commands/audit.ts';
+import { audit, getUserName } from '../supervisor/audit-log.ts';
 import { replaceData, findLetter, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { toPrintable, quoteForShell } from '../terminal/printable.ts';
-import { type State } from '../supervisor/state.ts';
+import { type StateFolder } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 
 /** Edits a text in the operator's editor. The draft file has mode 0600 and is deleted afterwards. */
@@ -63,7 +63,7 @@ function parseData(text: string): unknown {
 
 /** Puts the message back into the dead-letter queue with new data. Replaying it is a separate step. */
 export async function editLetter(
-  state: State,
+  state: StateFolder,
   id: string,
   services: readonly string[],
   file: string | undefined,
@@ -110,7 +110,7 @@ export async function editLetter(
         // Later edits keep the digest of the original content, because the service's mark covers that content.
         [editedFromHeader]: computeDigest(letter.message.content),
         ...all,
-        'edited-by': getOperatorName(),
+        'edited-by': getUserName(),
         'edited-at': new Date().toISOString(),
       }),
     });

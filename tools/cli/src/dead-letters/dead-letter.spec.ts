@@ -5,9 +5,9 @@ import {
   toDeadLetter,
   findGroups,
   groupLetters,
-  buildOperatorHeaders,
+  buildResendHeaders,
   findLetter,
-  nameDuplicates,
+  assignKeys,
 } from './dead-letter.ts';
 
 const letter = (messageId: string | undefined, data: unknown = 1, service = 'loans') =>
@@ -52,10 +52,10 @@ describe('a letter that is not UTF-8', () => {
 
 describe('letters with the same id', () => {
   const twins = [letter('ab-1', 'first'), letter('ab-2'), letter('ab-1', 'second')];
-  nameDuplicates(twins);
+  assignKeys(twins);
 
-  it('get unique names, in the order of the queue', () => {
-    expect(twins.map(({ name }) => name)).toEqual(['ab-1', 'ab-2', 'ab-1~2']);
+  it('get unique keys, in the order of the queue', () => {
+    expect(twins.map(({ key }) => key)).toEqual(['ab-1', 'ab-2', 'ab-1~2']);
     expect(findLetter(twins, 'ab-1').data).toBe('first');
     expect(findLetter(twins, 'ab-1~2').data).toBe('second');
   });
@@ -64,7 +64,7 @@ describe('letters with the same id', () => {
 describe('a group', () => {
   const failed = (cause: string, at: string) => ({ ...letter(at), cause, firstFailedAt: at });
 
-  it('keeps its name when other groups change, and when ids in its cause differ', () => {
+  it('keeps its id when other groups change, and when ids in its cause differ', () => {
     const old = failed('Error: no book 17', '2026-01-01');
     const [alone] = groupLetters([old]);
     const many = groupLetters([
@@ -72,8 +72,8 @@ describe('a group', () => {
       old,
       failed('Error: no book 4', '2026-02-01'),
     ]);
-    expect(alone!.name).toMatch(/^[0-9a-f]{6}$/);
-    expect(findGroups(many, alone!.name).flatMap(({ letters }) => letters)).toHaveLength(2);
+    expect(alone!.id).toMatch(/^[0-9a-f]{6}$/);
+    expect(findGroups(many, alone!.id).flatMap(({ letters }) => letters)).toHaveLength(2);
   });
 });
 
@@ -95,7 +95,7 @@ describe('a letter with forged broker headers', () => {
       ...{ content: Buffer.from('{}'), fields: {}, properties },
     } as unknown as ConsumeMessage);
     expect(letter).toMatchObject({ cause: expect.stringContaining('dead-lettered by the broker') });
-    expect(buildOperatorHeaders(letter, 'operator')).toMatchObject({ 'replayed-for': 'loans' });
+    expect(buildResendHeaders(letter, 'operator')).toMatchObject({ 'replayed-for': 'loans' });
   });
 });
 
@@ -144,7 +144,7 @@ describe('a letter rejected because of its sender', () => {
 describe('a letter resent by an operator', () => {
   /** The headers of a dead letter of renewals that this login published. */
   const sentOn = (userId: string | undefined, headers: object) =>
-    buildOperatorHeaders(
+    buildResendHeaders(
       toDeadLetter('renewals', {
         ...{ content: Buffer.from('{}'), fields: {}, properties: { userId, headers } },
       } as unknown as ConsumeMessage),

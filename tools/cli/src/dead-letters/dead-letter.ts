@@ -13,7 +13,7 @@ export interface DeadLetter {
   /** The message id; a hash of the content if the message has none. */
   id: string;
   /** Unique among the dead letters of the service: the id, with a number appended for duplicates. */
-  name: string;
+  key: string;
   /** The contract's name; undefined if the body cannot be parsed. */
   type: string | undefined;
   cause: string;
@@ -68,18 +68,18 @@ const copyHeaders = new Set(['CC', 'BCC']);
 /**
  * Headers for an operator to resend a letter to its own service only. The service verifies the mark. A mark of another
  * login is ignored: the sender is then the login that the broker verified.
- * @param operator the login that resends it
+ * @param brokerOperator the login that resends it
  */
-export function buildOperatorHeaders(letter: DeadLetter, operator: string): Record<string, unknown> {
+export function buildResendHeaders(letter: DeadLetter, brokerOperator: string): Record<string, unknown> {
   const { service, login, headers } = letter;
-  const isReplay = login === operator && headers[replayedForHeader] === service;
-  const isMarked = markHeader in headers && (login === operator || login === service);
+  const isReplay = login === brokerOperator && headers[replayedForHeader] === service;
+  const isMarked = markHeader in headers && (login === brokerOperator || login === service);
   const kept = Object.entries(headers).filter(
     ([name]) =>
       !copyHeaders.has(name) && (isReplay || !editHeaders.has(name)) && (isMarked || name !== markHeader),
   );
   const hasSender = isMarked || (isReplay && typeof headers.sender === 'string');
-  const isForOther = login === operator && replayedForHeader in headers && !isReplay;
+  const isForOther = login === brokerOperator && replayedForHeader in headers && !isReplay;
   const knownLogin = isForOther || isFromElsewhere(letter) ? undefined : login;
   return {
     ...Object.fromEntries(kept),
@@ -123,14 +123,14 @@ const asString = (value: unknown): string | undefined => (typeof value === 'stri
 
 type Failure = Pick<DeadLetter, 'cause' | 'queue' | 'failures' | 'firstFailedAt' | 'lastFailedAt' | 'stack'>;
 
-function toFailure({ properties }: ConsumeMessage, operator: string | undefined): Failure {
+function toFailure({ properties }: ConsumeMessage, brokerOperator: string | undefined): Failure {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const [latest] = parseDeaths(headers);
   // The service rejected an unauthorized sender. Headers of that login must not appear as if the service had written them.
   if (latest?.reason === 'rejected') {
     const login = asString(properties.userId) || 'a login that is not known';
     return {
-      cause: `UnauthorizedSender: ${login === operator ? 'its first sender' : login} may not send it`,
+      cause: `UnauthorizedSender: ${login === brokerOperator ? 'its first sender' : login} may not send it`,
       queue: latest.queue,
       failures: 1,
       firstFailedAt: latest.at,
@@ -150,8 +150,8 @@ function toFailure({ properties }: ConsumeMessage, operator: string | undefined)
   };
 }
 
-/** @param operator the operator login of the broker, which resends messages of other senders */
-export function toDeadLetter(service: string, message: ConsumeMessage, operator?: string): DeadLetter {
+/** @param brokerOperator the operator login of the broker, which resends messages of other senders */
+export function toDeadLetter(service: string, message: ConsumeMessage, brokerOperator?: string): DeadLetter {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   const body = parseBody(message.content);
   const id = asString(message.properties.messageId) || computeId(message.content);
@@ -159,9 +159,9 @@ export function toDeadLetter(service: string, message: ConsumeMessage, operator?
     service,
     login: asString(message.properties.userId) || undefined,
     id,
-    name: id,
+    key: id,
     type: body?.type,
-    ...toFailure(message, operator),
+    ...toFailure(message, brokerOperator),
     traceId: /^00-([0-9a-f]{32})-/.exec(asString(headers.traceparent) ?? '')?.[1],
     data: body ? body.data : message.content.toString(),
     encrypted: body?.encrypted ?? false,
@@ -170,19 +170,19 @@ export function toDeadLetter(service: string, message: ConsumeMessage, operator?
   };
 }
 
-/** Gives unique names to letters with the same id. @param letters of one service, in queue order */
-export function nameDuplicates(letters: readonly DeadLetter[]): void {
+/** Gives each letter a unique key, also to those with the same id. @param letters of one service, in queue order */
+export function assignKeys(letters: readonly DeadLetter[]): void {
   const seen = new Map<string, number>();
   for (const letter of letters) {
     const count = (seen.get(letter.id) ?? 0) + 1;
     seen.set(letter.id, count);
-    letter.name = count === 1 ? letter.id : `${letter.id}~${count}`;
+    letter.key = count === 1 ? letter.id : `${letter.id}~${count}`;
   }
 }
 
 export interface DeadGroup {
   /** Stable while other groups change. */
-  name: string;
+  id: string;
   service: string;
   type: string;
   cause: string;
@@ -195,7 +195,7 @@ const generalizeCause = (cause: string): string =>
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '<id>')
     .replace(/\d+/g, '<n>');
 
-const computeGroupName = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 6);
+const computeGroupId = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 6);
 
 /** Groups letters by service, type and cause, oldest first. */
 export function groupLetters(letters: readonly DeadLetter[]): DeadGroup[] {
@@ -207,7 +207,7 @@ export function groupLetters(letters: readonly DeadLetter[]): DeadGroup[] {
     letters.map(({ firstFailedAt }) => firstFailedAt ?? '').sort()[0]!;
   return [...groups]
     .map(([key, letters]) => ({
-      name: computeGroupName(key),
+      id: computeGroupId(key),
       service: letters[0]!.service,
       type: letters[0]!.type ?? '(unreadable)',
       cause: letters.length > 1 ? generalizeCause(letters[0]!.cause) : letters[0]!.cause,
@@ -216,9 +216,9 @@ export function groupLetters(letters: readonly DeadLetter[]): DeadGroup[] {
     .sort((a, b) => since(a).localeCompare(since(b)));
 }
 
-/** Finds groups by name, by type or by a prefix of the cause. */
+/** Finds groups by id, by type or by a prefix of the cause. */
 export function findGroups(groups: readonly DeadGroup[], name: string): DeadGroup[] {
-  const exact = groups.filter((group) => group.name === name);
+  const exact = groups.filter((group) => group.id === name);
   if (exact.length > 0) return exact;
   return groups.filter(
     ({ type, cause, letters }) =>
@@ -226,16 +226,16 @@ export function findGroups(groups: readonly DeadGroup[], name: string): DeadGrou
   );
 }
 
-/** Finds a letter by its name or a unique prefix of it. @throws CliError if none or several match */
+/** Finds a letter by its key or a unique prefix of it. @throws CliError if none or several match */
 export function findLetter(letters: readonly DeadLetter[], id: string): DeadLetter {
-  const found = letters.filter(({ name }) => name.startsWith(id));
-  const exact = found.filter(({ name }) => name === id);
+  const found = letters.filter(({ key }) => key.startsWith(id));
+  const exact = found.filter(({ key }) => key === id);
   const matches = exact.length > 0 ? exact : found;
   if (!matches[0])
     throw new CliError(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
   if (matches.length > 1) {
     throw new CliError(`${id} matches ${matches.length} dead letters.`, {
-      details: matches.map(({ service, name }) => `${service}  ${name}`),
+      details: matches.map(({ service, key }) => `${service}  ${key}`),
       remedies: ['use a longer prefix of the id', 'or name the service:  --service <service>'],
     });
   }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { toConnectOptions } from '@jogakbo/messaging/address';
 import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
-import { toDeadLetter, buildOperatorHeaders, nameDuplicates, type DeadLetter } from './dead-letter.ts';
+import { toDeadLetter, buildResendHeaders, assignKeys, type DeadLetter } from './dead-letter.ts';
 import { readRetryDelays } from '../backing/rabbitmq/retry-delays.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 
@@ -20,7 +20,7 @@ interface OutgoingMessage {
   exchange: string;
   routingKey: string;
   content: Buffer;
-  /** Selects from the headers of `buildOperatorHeaders`. */
+  /** Selects from the headers of `buildResendHeaders`. */
   headers?: (all: Record<string, unknown>) => Record<string, unknown>;
 }
 
@@ -62,7 +62,7 @@ export class DeadQueue {
         if (consumerCount === 0) {
           const self = new DeadQueue(service, connection, channel, login);
           if (messageCount > 0) await self.#consume(Math.min(messageCount, maxLetters));
-          nameDuplicates(self.letters);
+          assignKeys(self.letters);
           return self;
         }
         reason = `${queues.dead(service)} has another consumer`;
@@ -123,7 +123,7 @@ export class DeadQueue {
       persistent: true,
       mandatory: true,
       userId: this.login,
-      headers: headers(buildOperatorHeaders(letter, this.login)),
+      headers: headers(buildResendHeaders(letter, this.login)),
     };
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {

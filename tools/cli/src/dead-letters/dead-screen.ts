@@ -18,8 +18,9 @@ const getFailureTimes = ({ letters }: DeadGroup) => {
 };
 
 /** A letter for JSON output, without the AMQP message. */
-const toPlainLetter = ({ message, ...letter }: DeadLetter) => ({
+const toPlainLetter = ({ message, key, ...letter }: DeadLetter) => ({
   ...letter,
+  name: key,
   replyTo: message.properties.replyTo as string | undefined,
 });
 
@@ -43,13 +44,13 @@ export function listLetters(
   }
   if (json) {
     const groups = shown.map((one) => ({
-      group: one.name,
+      group: one.id,
       service: one.service,
       type: one.type,
       cause: one.cause,
       count: one.letters.length,
       ...getFailureTimes(one),
-      ids: one.letters.map(({ name }) => name),
+      ids: one.letters.map(({ key }) => key),
     }));
     console.log(toPrintableJson({ total: letters.length, waiting, groups }));
     return 0;
@@ -63,24 +64,24 @@ export function listLetters(
   const rows =
     group === undefined
       ? shown.map((one) => [
-          one.name,
+          one.id,
           one.service,
           String(one.letters.length),
           formatAge(getFailureTimes(one).oldest, now),
           formatAge(getFailureTimes(one).newest, now),
           one.type,
-          one.letters[0]!.name,
+          one.letters[0]!.key,
           truncateFirstLine(one.cause, 90),
         ])
       : shown.flatMap((one) =>
           one.letters.map((letter) => [
-            one.name,
+            one.id,
             one.service,
             String(letter.failures),
             formatAge(letter.firstFailedAt, now),
             formatAge(letter.lastFailedAt, now),
             one.type,
-            letter.name,
+            letter.key,
             truncateFirstLine(letter.cause, 90),
           ]),
         );

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { CliError } from '../terminal/cli-error.ts';
-import { NxOutput } from '../commands/nx-output.ts';
+import { NxOutput } from './nx-output.ts';
 import { signalGroup } from './processes.ts';
 import { nxPath, root } from '../workspace.ts';
 

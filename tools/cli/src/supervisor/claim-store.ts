@@ -5,39 +5,22 @@ import {
   checkPort,
   checkSecrets,
   refuseIfFailed,
-} from '../commands/checks.ts';
-import { CliError, UsageError } from '../terminal/cli-error.ts';
+} from './checks.ts';
+import { CliError } from '../terminal/cli-error.ts';
 import { endOrphans } from './orphans.ts';
-import { readMark } from './processes.ts';
+import { identifyProcess } from './processes.ts';
 import { claimRun, readRun } from './run-record.ts';
 import { type Report } from './start-events.ts';
-import { keepPorts, type State } from './state.ts';
+import { selectApps, type StartOptions } from './start-options.ts';
+import { keepPorts, type StateFolder } from './state.ts';
 import { Supervisor } from './supervisor.ts';
-import { type App, listApps } from '../workspace.ts';
-
-export interface StartOptions {
-  port: number;
-  only?: string[];
-  seed: boolean;
-  /** Runs all services in one process. */
-  dense: boolean;
-  /** Set by `jogakbo serve`, which then runs only this service. */
-  onlyServes?: string;
-}
-
-export function selectApps(only: string[] | undefined): App[] {
-  const apps = listApps();
-  const unknown = only?.filter((name) => !apps.some((app) => app.name === name)) ?? [];
-  if (unknown.length) {
-    throw new UsageError(`There is no service called ${unknown.join(', ')}.`, {
-      remedies: [`the services are: ${apps.map(({ name }) => name).join(', ')}`],
-    });
-  }
-  return only ? apps.filter(({ name }) => only.includes(name)) : apps;
-}
 
 /** Checks the prerequisites, ends processes of a killed supervisor, and claims the state folder. */
-export async function claimStore(state: State, options: StartOptions, report: Report): Promise<Supervisor> {
+export async function claimStore(
+  state: StateFolder,
+  options: StartOptions,
+  report: Report,
+): Promise<Supervisor> {
   const orphans = await endOrphans(state, readRun(state));
   if (orphans.length)
     report({ kind: 'line', text: `ended the services of a killed supervisor: ${orphans.join(', ')}` });
@@ -50,8 +33,8 @@ export async function claimStore(state: State, options: StartOptions, report: Re
     ...(opensPort ? [await checkPort(options.port, state)] : []),
   ]);
   const run = {
-    supervisor: readMark(process.pid)!,
-    state: 'starting' as const,
+    supervisor: identifyProcess(process.pid)!,
+    phase: 'starting' as const,
     ...(options.onlyServes && { onlyServes: options.onlyServes }),
     ...(options.dense && { dense: true }),
     publicUrl: `http://localhost:${options.port}`,

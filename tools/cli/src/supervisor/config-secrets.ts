@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { generatePassword, readKept, type State, writeJson } from './state.ts';
+import { generatePassword, readKept, type StateFolder, writeJson } from './state.ts';
 import { type App } from '../workspace.ts';
 
 /** Credentials and encryption key of the config server and its clients. */
@@ -12,14 +12,14 @@ export interface ConfigSecrets {
   clientsFile: string;
 }
 
-const getClientsFile = (state: State): string => join(state.folder, 'config-clients.json');
+const getClientsFile = (state: StateFolder): string => join(state.folder, 'config-clients.json');
 
 /** @throws CliError if the file is invalid */
-export const readConfigClients = (state: State): Record<string, string> | undefined =>
+export const readConfigClients = (state: StateFolder): Record<string, string> | undefined =>
   readKept(getClientsFile(state));
 
 /** Creates missing credentials. Keeps clients added by hand, such as services of another workspace. */
-export function ensureConfigSecrets(state: State, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
+export function ensureConfigSecrets(state: StateFolder, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
   const keyFile = join(state.folder, 'config-key');
   if (!existsSync(keyFile))
     writeFileSync(keyFile, `${generatePassword()}${generatePassword()}\n`, { mode: 0o600, flag: 'wx' });

@@ -3,8 +3,8 @@ import { createInterface } from 'node:readline';
 import { CliError } from '../terminal/cli-error.ts';
 import { type ControlAnswer, type ControlRequest, getControlPath } from './control-socket.ts';
 import { type ServedRecord } from './run-record.ts';
-import { type Launch } from './service-launch.ts';
-import { type State } from './state.ts';
+import { type LaunchCommand } from './service-launch.ts';
+import { type StateFolder } from './state.ts';
 
 /** A connection to the running store. Closing it resumes all suspended services. */
 export class ControlClient {
@@ -31,7 +31,7 @@ export class ControlClient {
   }
 
   /** @throws CliError if no store is running */
-  static open(state: State): Promise<ControlClient> {
+  static open(state: StateFolder): Promise<ControlClient> {
     return new Promise((resolve, reject) => {
       const socket = connect(getControlPath(state));
       const rejectConnect = (error: Error) =>
@@ -50,13 +50,13 @@ export class ControlClient {
   }
 
   /** Reserves a service for this connection. @returns its launch command @throws CliError if another command has reserved it */
-  reserve(service: string): Promise<Launch> {
-    return this.#ask({ what: 'reserve', service }) as Promise<Launch>;
+  reserve(service: string): Promise<LaunchCommand> {
+    return this.#ask({ what: 'reserve', service }) as Promise<LaunchCommand>;
   }
 
   /** The launch command of a service, to run another instance beside the store's own. */
-  getLaunch(service: string): Promise<Launch> {
-    return this.#ask({ what: 'launch', service }) as Promise<Launch>;
+  getLaunchCommand(service: string): Promise<LaunchCommand> {
+    return this.#ask({ what: 'get-launch-command', service }) as Promise<LaunchCommand>;
   }
 
   /** Stops the store's own process of a reserved service, until resume() or the end of this connection. */
@@ -75,8 +75,8 @@ export class ControlClient {
   }
 
   /** Shows the record in `ps` while this connection is open. */
-  async show(record: ServedRecord | undefined): Promise<void> {
-    await this.#ask({ what: 'served', ...(record && { record }) });
+  async recordServed(record: ServedRecord | undefined): Promise<void> {
+    await this.#ask({ what: 'record-served', ...(record && { record }) });
   }
 
   close(): void {

@@ -8,14 +8,14 @@ import { eventually } from '@jogakbo/testing';
 import { ControlClient } from './control-client.ts';
 import { ControlSocket, getControlPath } from './control-socket.ts';
 import { type ServedRecord } from './run-record.ts';
-import { type Launch } from './service-launch.ts';
-import { openState, type State } from './state.ts';
+import { type LaunchCommand } from './service-launch.ts';
+import { openState, type StateFolder } from './state.ts';
 
-const launch: Launch = { command: 'node', args: [], cwd: '/', env: {} };
+const launch: LaunchCommand = { command: 'node', args: [], cwd: '/', env: {} };
 
 describe('the control socket', () => {
   let folder: string;
-  let state: State;
+  let state: StateFolder;
   let server: ControlSocket;
   let stopping = Promise.resolve();
   let served: ServedRecord[];
@@ -28,14 +28,14 @@ describe('the control socket', () => {
     served = [];
     calls.length = 0;
     const control = {
-      async getLaunch(service: string) {
+      async getLaunchCommand(service: string) {
         if (service !== 'tea') throw new Error(`There is no service called ${service}.`);
         return launch;
       },
       suspend: (service: string) => stopping.then(() => void calls.push(`suspend ${service}`)),
       resume: async (service: string) => void calls.push(`resume ${service}`),
       restart: async (service: string) => void calls.push(`restart ${service}`),
-      showServed: (records: ServedRecord[]) => void (served = records),
+      recordServed: (records: ServedRecord[]) => void (served = records),
     };
     server = new ControlSocket(state, control, (error) => {
       throw error;
@@ -98,7 +98,7 @@ describe('the control socket', () => {
   it('allows an additional instance without stopping the existing one', async () => {
     const first = await reserve();
     const client = await open();
-    expect(await client.getLaunch('tea')).toEqual(launch);
+    expect(await client.getLaunchCommand('tea')).toEqual(launch);
     await expect(client.suspend('tea')).rejects.toThrow('tea is not reserved');
     client.close();
     first.close();
@@ -117,7 +117,7 @@ describe('the control socket', () => {
   it('publishes the served record while the connection is open', async () => {
     const client = await reserve();
     const record: ServedRecord = { name: 'tea', state: 'served', version: '2.0.0', since: 1, restarts: 0 };
-    await client.show(record);
+    await client.recordServed(record);
     expect(served).toEqual([record]);
     client.close();
     for (let tries = 0; served.length > 0 && tries < 100; tries += 1) await pause(10);
@@ -135,7 +135,7 @@ describe('the control socket', () => {
 
   it('returns the error of a failed request', async () => {
     const client = await open();
-    await expect(client.getLaunch('missing')).rejects.toThrow('There is no service called missing.');
+    await expect(client.getLaunchCommand('missing')).rejects.toThrow('There is no service called missing.');
     server.close();
     client.close();
     await expect(client.restart('tea')).rejects.toThrow('The store has stopped.');
@@ -159,7 +159,7 @@ describe('the control socket', () => {
       { id: -1, error: 'The request is not valid.' },
     ]);
     socket.destroy();
-    expect(await (await open()).getLaunch('tea')).toEqual(launch);
+    expect(await (await open()).getLaunchCommand('tea')).toEqual(launch);
   });
 
   it('ends its connections when the store stops', async () => {

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { type ServedRecord } from './run-record.ts';
-import { type Launch } from './service-launch.ts';
-import { type State } from './state.ts';
+import { type LaunchCommand } from './service-launch.ts';
+import { type StateFolder } from './state.ts';
 
 /** Socket paths are limited to about 100 characters. Falls back to the temporary folder for longer ones. */
-export function getControlPath(state: State): string {
+export function getControlPath(state: StateFolder): string {
   const path = join(state.folder, 'control.sock');
   return path.length < 100 ? path : join(tmpdir(), `jogakbo-${state.id}.sock`);
 }
@@ -17,23 +17,23 @@ export function getControlPath(state: State): string {
 /** Operations of a running store for other commands. An error is sent to the client. */
 export interface StoreControl {
   /** The launch command of a service, including services added after the start. @throws if the workspace has no such service */
-  getLaunch(service: string): Promise<Launch>;
+  getLaunchCommand(service: string): Promise<LaunchCommand>;
   /** Stops the store's own process of the service. */
   suspend(service: string): Promise<void>;
   /** Starts the store's own process again. Resolves when it is ready or has failed. */
   resume(service: string): Promise<void>;
   restart(service: string): Promise<void>;
   /** Records the served instances that replace or extend the store's own processes. */
-  showServed(served: ServedRecord[]): void;
+  recordServed(served: ServedRecord[]): void;
 }
 
 /**
  * The protocol: one JSON object per line. A request has an id, which the answer repeats: {id, value} or {id, error}.
- * `reserve` answers with the launch command and reserves the service for this connection; `launch` only answers.
+ * `reserve` answers with the launch command and reserves the service for this connection; `get-launch-command` only answers.
  */
 export type ControlRequest =
-  | { what: 'launch' | 'reserve' | 'suspend' | 'resume' | 'restart'; service: string }
-  | { what: 'served'; record?: ServedRecord };
+  | { what: 'get-launch-command' | 'reserve' | 'suspend' | 'resume' | 'restart'; service: string }
+  | { what: 'record-served'; record?: ServedRecord };
 
 export interface ControlAnswer {
   id: number;
@@ -53,7 +53,7 @@ export class ControlSocket {
   readonly #served = new Map<Socket, ServedRecord>();
 
   /** @param onError called if the socket cannot be opened; the store runs without it */
-  constructor(state: State, control: StoreControl, onError: (error: Error) => void) {
+  constructor(state: StateFolder, control: StoreControl, onError: (error: Error) => void) {
     this.#control = control;
     const path = getControlPath(state);
     rmSync(path, { force: true });
@@ -76,12 +76,14 @@ export class ControlSocket {
     socket.on('close', () => {
       this.#sockets.delete(socket);
       connection.close();
-      if (this.#served.delete(socket)) this.#showServed();
+      if (this.#served.delete(socket)) this.#recordServed();
     });
     createInterface({ input: socket }).on('line', (line) => {
       const { id, request } = parseRequest(line);
       const answering =
-        request?.what === 'served' ? this.#serve(socket, request.record) : connection.answer(request);
+        request?.what === 'record-served'
+          ? this.#setServed(socket, request.record)
+          : connection.answer(request);
       answering.then(
         (value) => send(socket, { id, value }),
         (error: unknown) => send(socket, { id, error: toMessage(error) }),
@@ -89,14 +91,14 @@ export class ControlSocket {
     });
   }
 
-  async #serve(socket: Socket, record: ServedRecord | undefined): Promise<void> {
+  async #setServed(socket: Socket, record: ServedRecord | undefined): Promise<void> {
     if (record) this.#served.set(socket, record);
     else this.#served.delete(socket);
-    this.#showServed();
+    this.#recordServed();
   }
 
-  #showServed(): void {
-    this.#control.showServed([...this.#served.values()]);
+  #recordServed(): void {
+    this.#control.recordServed([...this.#served.values()]);
   }
 }
 
@@ -128,12 +130,12 @@ class Connection {
     this.#allReserved = allReserved;
   }
 
-  async answer(request: Exclude<ControlRequest, { what: 'served' }> | undefined): Promise<unknown> {
+  async answer(request: Exclude<ControlRequest, { what: 'record-served' }> | undefined): Promise<unknown> {
     if (typeof request?.service !== 'string') throw new CliError('The request is not valid.');
     const { what, service } = request;
     switch (what) {
-      case 'launch':
-        return this.#control.getLaunch(service);
+      case 'get-launch-command':
+        return this.#control.getLaunchCommand(service);
       case 'reserve':
         return this.#reserve(service);
       case 'restart':
@@ -150,12 +152,12 @@ class Connection {
     }
   }
 
-  #reserve(service: string): Promise<Launch> {
+  #reserve(service: string): Promise<LaunchCommand> {
     if (this.#allReserved.has(service) && !this.#reserved.has(service))
       throw new CliError(`Another jogakbo serve runs ${service}.`);
     this.#reserved.add(service);
     this.#allReserved.add(service);
-    return this.#control.getLaunch(service);
+    return this.#control.getLaunchCommand(service);
   }
 
   async #suspend(service: string): Promise<void> {

@@ -1,6 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ServiceRecord } from './run-record.ts';
-import { type HostedLaunch, type Launch, type LaunchContext, prepareLaunch } from './service-launch.ts';
+import {
+  type DenseServiceLaunch,
+  type LaunchCommand,
+  type LaunchContext,
+  prepareLaunch,
+} from './service-launch.ts';
 import { type ServiceProcess } from './service-process.ts';
 import { type App, nodePath, root } from '../workspace.ts';
 
@@ -11,7 +16,7 @@ export const denseName = 'dense';
 const passed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS'];
 
 /** Prepares the one process of dense mode. */
-export function prepareDenseLaunch({ state }: LaunchContext, user = process.env): Launch {
+export function prepareDenseHost({ state }: LaunchContext, user = process.env): LaunchCommand {
   return {
     command: nodePath(),
     args: [
@@ -31,20 +36,20 @@ export function prepareDenseLaunch({ state }: LaunchContext, user = process.env)
 }
 
 /** Prepares one service of dense mode. It has few users, so it needs few connections to its database. */
-export function prepareHosted(app: App, context: LaunchContext): Launch {
+export function prepareDenseService(app: App, context: LaunchContext): LaunchCommand {
   const launch = prepareLaunch(app, context);
   return { ...launch, env: { DATABASE_POOL: '3', ...launch.env } };
 }
 
 /** One service inside the process of dense mode. */
-export class HostedService {
+export class DenseService {
   readonly name: string;
-  readonly launch: Launch;
+  readonly launch: LaunchCommand;
   readonly #host: ServiceProcess;
   readonly #onChange: () => void;
   #isSuspended = false;
 
-  constructor(name: string, launch: Launch, host: ServiceProcess, onChange: () => void) {
+  constructor(name: string, launch: LaunchCommand, host: ServiceProcess, onChange: () => void) {
     this.name = name;
     this.launch = launch;
     this.#host = host;
@@ -55,7 +60,7 @@ export class HostedService {
     return this.#isSuspended;
   }
 
-  get hosted(): HostedLaunch {
+  get request(): DenseServiceLaunch {
     return { name: this.name, main: this.launch.args.at(-1)!, env: this.launch.env };
   }
 
@@ -69,7 +74,7 @@ export class HostedService {
   /** Drains it, so that another instance can replace it. */
   async suspend(): Promise<void> {
     await this.#untilStarted();
-    if (this.#host.state === 'ready') await this.#host.ask('stop', this.hosted);
+    if (this.#host.state === 'ready') await this.#host.ask('stop', this.request);
     this.#setSuspended(true);
   }
 
@@ -79,7 +84,7 @@ export class HostedService {
     await this.#untilStarted();
     try {
       if (this.#host.state === 'ready')
-        this.#host.urls[this.name] = await this.#host.ask('start', this.hosted);
+        this.#host.urls[this.name] = await this.#host.ask('start', this.request);
     } finally {
       this.#setSuspended(false);
     }

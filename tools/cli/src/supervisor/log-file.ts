@@ -73,7 +73,7 @@ export class LogFile {
 }
 
 /** The log of a process of several services: each line goes to the log of the service that wrote it. */
-export class SplitLog extends LogFile {
+export class DemultiplexedLog extends LogFile {
   readonly #logs: ReadonlyMap<string, LogFile>;
 
   /** @param logs by the name of their service */

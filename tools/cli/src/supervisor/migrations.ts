@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../terminal/cli-error.ts';
 import { type ServiceDatabase } from '../backing/postgres/service-databases.ts';
-import { type Launch, prepareLaunch, type LaunchContext } from './service-launch.ts';
+import { type LaunchCommand, prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { settingsErrorCode } from './service-process.ts';
 import { createSettingsError } from './start-errors.ts';
 import { readJson, writeJson } from './state.ts';
@@ -21,7 +21,7 @@ export function hashFolder(folder: string): string {
 }
 
 export function migrate(
-  { command, args, cwd, env }: Launch,
+  { command, args, cwd, env }: LaunchCommand,
   abort?: AbortSignal,
 ): Promise<{ code: number | null; lines: string[] }> {
   return new Promise((resolve) => {
@@ -63,7 +63,7 @@ export async function runMigrations(
       report(`migrating ${app.name}`);
       const { code, lines } = await migrate(prepareLaunch(app, context), abort);
       abort.throwIfAborted();
-      if (code === settingsErrorCode) throw createSettingsError([{ service: app.name, complaints: lines }]);
+      if (code === settingsErrorCode) throw createSettingsError([{ service: app.name, errorLines: lines }]);
       if (code !== 0) {
         throw new CliError(`The migrations of ${app.name} failed with exit code ${code}.`, {
           details: lines.slice(-20),

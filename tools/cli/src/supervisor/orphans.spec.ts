@@ -4,20 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { endOrphans } from './orphans.ts';
-import { isAlive, readMark, type ProcessMark } from './processes.ts';
+import { isAlive, identifyProcess, type ProcessIdentity } from './processes.ts';
 import { claimRun, forgetRun, hasRun, readRun, type RunRecord } from './run-record.ts';
-import { openState, type State } from './state.ts';
+import { openState, type StateFolder } from './state.ts';
 
-let state: State;
+let state: StateFolder;
 beforeEach(() => {
   state = openState(mkdtempSync(join(tmpdir(), 'jogakbo-orphans-')));
 });
 afterEach(() => rmSync(state.folder, { recursive: true }));
 
-const killed: ProcessMark = { pid: process.pid, began: 'an earlier boot' };
-const createRun = (supervisor: ProcessMark, service?: ProcessMark): RunRecord => ({
+const killed: ProcessIdentity = { pid: process.pid, began: 'an earlier boot' };
+const createRun = (supervisor: ProcessIdentity, service?: ProcessIdentity): RunRecord => ({
   supervisor,
-  state: 'ready',
+  phase: 'ready',
   publicUrl: 'http://localhost:1',
   port: 1,
   since: 1,
@@ -25,12 +25,12 @@ const createRun = (supervisor: ProcessMark, service?: ProcessMark): RunRecord =>
 });
 
 /** A process that ends half a second after SIGTERM. */
-async function startSlowProcess(): Promise<ProcessMark> {
+async function startSlowProcess(): Promise<ProcessIdentity> {
   const script =
     "process.on('SIGTERM', () => setTimeout(() => process.exit(), 500)); console.log(1); setInterval(() => {}, 1000)";
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise((resolve) => child.stdout!.once('data', resolve));
-  return readMark(child.pid)!;
+  return identifyProcess(child.pid)!;
 }
 
 describe('the services of a killed supervisor', () => {
@@ -46,7 +46,7 @@ describe('the services of a killed supervisor', () => {
     const run = createRun(killed, await startSlowProcess());
     claimRun(state, run);
     const slower = endOrphans(state, run);
-    const next = createRun(readMark(process.pid)!);
+    const next = createRun(identifyProcess(process.pid)!);
     forgetRun(state, killed);
     expect(claimRun(state, next)).toBe(true);
     await slower;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Identifies a process by pid and start time, because pids are reused. */
-export interface ProcessMark {
+export interface ProcessIdentity {
   pid: number;
   began: string;
 }
@@ -31,14 +31,14 @@ function readStatFromPs(pid: number): Stat | undefined {
 }
 
 /** Undefined if the process has exited, including zombies. */
-export function readMark(pid: number | undefined): ProcessMark | undefined {
+export function identifyProcess(pid: number | undefined): ProcessIdentity | undefined {
   if (!pid) return undefined;
   const stat = readStat(pid);
   return stat && !stat.state.startsWith('Z') ? { pid, began: stat.began } : undefined;
 }
 
-export function isAlive(mark: ProcessMark | undefined): boolean {
-  return mark !== undefined && readMark(mark.pid)?.began === mark.began;
+export function isAlive(identity: ProcessIdentity | undefined): boolean {
+  return identity !== undefined && identifyProcess(identity.pid)?.began === identity.began;
 }
 
 export function readCommand(pid: number): string {
@@ -50,17 +50,20 @@ export function readCommand(pid: number): string {
   }
 }
 
-export function signal(mark: ProcessMark | undefined, name: NodeJS.Signals): void {
-  if (!mark || !isAlive(mark)) return;
+export function signal(identity: ProcessIdentity | undefined, name: NodeJS.Signals): void {
+  if (!identity || !isAlive(identity)) return;
   try {
-    process.kill(mark.pid, name);
+    process.kill(identity.pid, name);
   } catch {
     // it has exited in the meantime
   }
 }
 
-export async function waitUntilGone(mark: ProcessMark | undefined, timeoutMs: number): Promise<boolean> {
-  for (const until = Date.now() + timeoutMs; isAlive(mark);) {
+export async function waitUntilGone(
+  identity: ProcessIdentity | undefined,
+  timeoutMs: number,
+): Promise<boolean> {
+  for (const until = Date.now() + timeoutMs; isAlive(identity);) {
     if (Date.now() > until) return false;
     await pause(40);
   }
@@ -69,13 +72,13 @@ export async function waitUntilGone(mark: ProcessMark | undefined, timeoutMs: nu
 
 /** Sends a signal, and SIGKILL after the timeout. Resolves to true if the process exited without SIGKILL. */
 export async function end(
-  mark: ProcessMark | undefined,
+  identity: ProcessIdentity | undefined,
   { by = 'SIGTERM', timeoutMs = 10_000 }: { by?: NodeJS.Signals; timeoutMs?: number } = {},
 ): Promise<boolean> {
-  signal(mark, by);
-  if (await waitUntilGone(mark, timeoutMs)) return true;
-  signal(mark, 'SIGKILL');
-  await waitUntilGone(mark, 5_000);
+  signal(identity, by);
+  if (await waitUntilGone(identity, timeoutMs)) return true;
+  signal(identity, 'SIGKILL');
+  await waitUntilGone(identity, 5_000);
   return false;
 }
 

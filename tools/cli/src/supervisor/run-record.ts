@@ -1,7 +1,7 @@
 import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive, type ProcessMark } from './processes.ts';
-import { readJson, type State, writeJson } from './state.ts';
+import { isAlive, type ProcessIdentity } from './processes.ts';
+import { readJson, type StateFolder, writeJson } from './state.ts';
 
 /** `served` is the state of instances of `jogakbo serve`, all others of the store's own processes. */
 export type ServiceState = 'starting' | 'ready' | 'waiting' | 'suspended' | 'stopped' | 'served';
@@ -9,7 +9,7 @@ export type ServiceState = 'starting' | 'ready' | 'waiting' | 'suspended' | 'sto
 export interface ServiceRecord {
   name: string;
   state: ServiceState;
-  process?: ProcessMark;
+  process?: ProcessIdentity;
   url?: string;
   since: number;
   restarts: number;
@@ -28,14 +28,14 @@ export interface BackingRecord {
   managementUrl?: string;
   /** The folder of the certificates that it requires. */
   tls?: string;
-  roots: ProcessMark[];
+  roots: ProcessIdentity[];
   since: number;
 }
 
 /** The last state written by the supervisor. Readers must check that its processes are still alive. */
 export interface RunRecord {
-  supervisor: ProcessMark;
-  state: 'starting' | 'ready' | 'stopping';
+  supervisor: ProcessIdentity;
+  phase: 'starting' | 'ready' | 'stopping';
   /** Set if `jogakbo serve` runs only this service here, with backing services of its own. */
   onlyServes?: string;
   /** Whether all services share one process. */
@@ -46,22 +46,22 @@ export interface RunRecord {
   services: ServiceRecord[];
   served?: ServedRecord[];
   /** Identity of the service databases, once they exist. */
-  databases?: string;
+  databasesIdentity?: string;
   broker?: BackingRecord;
   database?: BackingRecord;
 }
 
-const getPath = (state: Pick<State, 'folder'>) => join(state.folder, 'run.json');
+const getPath = (state: Pick<StateFolder, 'folder'>) => join(state.folder, 'run.json');
 
-export const readRun = (state: Pick<State, 'folder'>): RunRecord | undefined =>
+export const readRun = (state: Pick<StateFolder, 'folder'>): RunRecord | undefined =>
   readJson<RunRecord>(getPath(state));
 
-export const hasRun = (state: State): boolean => existsSync(getPath(state));
+export const hasRun = (state: StateFolder): boolean => existsSync(getPath(state));
 
 export const isSupervisorAlive = (run: RunRecord): boolean => isAlive(run.supervisor);
 
 /** Creates the run record atomically. @returns false if another supervisor has already created it */
-export function claimRun(state: State, run: RunRecord): boolean {
+export function claimRun(state: StateFolder, run: RunRecord): boolean {
   const draft = `${getPath(state)}.${process.pid}.claim`;
   writeFileSync(draft, JSON.stringify(run, null, 2), { mode: 0o600 });
   try {
@@ -75,14 +75,14 @@ export function claimRun(state: State, run: RunRecord): boolean {
   }
 }
 
-export const writeRun = (state: State, run: RunRecord): void => writeJson(getPath(state), run);
+export const writeRun = (state: StateFolder, run: RunRecord): void => writeJson(getPath(state), run);
 
 /**
  * Removes the run record of one supervisor. The record of another supervisor, which has claimed the folder in the meantime,
  * stays.
  * @param supervisor undefined removes a record that cannot be read
  */
-export function forgetRun(state: State, supervisor: ProcessMark | undefined): void {
+export function forgetRun(state: StateFolder, supervisor: ProcessIdentity | undefined): void {
   const path = getPath(state);
   // Moved before it is compared: between a comparison and a removal, another start could claim the folder.
   const moved = `${path}.${process.pid}.stale`;

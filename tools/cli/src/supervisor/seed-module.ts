@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type WorkspaceConfig } from '@jogakbo/contract/workspace';
-import { type State } from './state.ts';
+import { type StateFolder } from './state.ts';
 import { root } from '../workspace.ts';
 
 export interface SeedOptions {
-  state: State;
+  state: StateFolder;
   /** URL of the gateway. */
   url: string;
   /** Identity of the databases. A seed of other databases does not count. */

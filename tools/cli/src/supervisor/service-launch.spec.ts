@@ -9,12 +9,12 @@ const context: LaunchContext = {
   ...{ publicUrl: 'http://localhost:3000', ports: { gateway: 3000, registry: 8761 } },
   broker: {
     urls: { tea: 'amqp://tea@us', gateway: 'amqp://gateway@us' },
-    operator: 'us',
+    brokerOperator: 'us',
   },
   databaseUrls: { tea: 'postgresql://tea', identity: 'postgresql://identity' },
   staffFile: '/state/staff.json',
   openIdClientsFile: '/state/openid-clients.json',
-  ownEndpoints: ['127.0.0.1:5672', '127.0.0.1:5432'],
+  backingEndpoints: ['127.0.0.1:5672', '127.0.0.1:5432'],
   serviceKeys: { tea: 'key of tea', gateway: 'key of the gateway' },
   config: {
     passwords: { tea: 'of tea', gateway: 'of the gateway' },

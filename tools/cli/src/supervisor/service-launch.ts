@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { type ProvidedSetting, type WorkspaceConfig } from '@jogakbo/contract/workspace';
-import { type BrokerLogins, readBus } from '../backing/rabbitmq/broker-logins.ts';
+import { type BrokerLogins } from '../backing/rabbitmq/deploy-step.ts';
+import { readBus } from '../bus-descriptions.ts';
 import { type ConfigSecrets } from './config-secrets.ts';
-import { type State } from './state.ts';
+import { type StateFolder } from './state.ts';
 import { type App, listApps, nodePath, root } from '../workspace.ts';
 
 export interface LaunchContext {
-  state: State;
+  state: StateFolder;
   /** The facts of `jogakbo.config.ts`. */
   facts: WorkspaceConfig;
   /** Those of its `readyRoutes` whose service runs. */
@@ -20,26 +21,26 @@ export interface LaunchContext {
   staffFile: string;
   openIdClientsFile: string;
   /** Addresses of the store's broker and database as host:port, forbidden as upstreams of the gateway. */
-  ownEndpoints: string[];
+  backingEndpoints: string[];
   /** The secret key of each service, by service name. */
   serviceKeys: Record<string, string>;
   config: ConfigSecrets;
 }
 
 /** What the launch of an app depends on. */
-export type LaunchedApp = Pick<App, 'name' | 'hasDatabase' | 'manifest'>;
+export type AppDeclaration = Pick<App, 'name' | 'hasDatabase' | 'manifest'>;
 
-export interface Launch {
+export interface LaunchCommand {
   command: string;
   args: string[];
   cwd: string;
   env: NodeJS.ProcessEnv;
   /** In dense mode: the services to start in this process, as of now. */
-  hosted?: () => HostedLaunch[];
+  listDenseServices?: () => DenseServiceLaunch[];
 }
 
 /** A service that the process of dense mode starts. */
-export interface HostedLaunch {
+export interface DenseServiceLaunch {
   name: string;
   main: string;
   env: NodeJS.ProcessEnv;
@@ -49,16 +50,16 @@ const blockedVariables =
   /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** Whether a variable contains a secret that another service has declared. */
-function isSecretOfOther(name: string, app: LaunchedApp, all: readonly LaunchedApp[]): boolean {
+function isSecretOfOther(name: string, app: AppDeclaration, all: readonly AppDeclaration[]): boolean {
   const setting = name.replace(/_FILE$/, '');
-  const declares = ({ manifest }: LaunchedApp) => manifest.secrets.includes(setting);
+  const declares = ({ manifest }: AppDeclaration) => manifest.secrets.includes(setting);
   return !declares(app) && all.some(declares);
 }
 
 /** The settings that a service declares and that follow from facts of the workspace. Empty ones are left out. */
 function getProvidedSettings(
-  { manifest }: LaunchedApp,
-  { facts, readyRoutes, ownEndpoints, publicUrl }: LaunchContext,
+  { manifest }: AppDeclaration,
+  { facts, readyRoutes, backingEndpoints, publicUrl }: LaunchContext,
   { DENIED_UPSTREAMS, ...user }: NodeJS.ProcessEnv,
 ): NodeJS.ProcessEnv {
   const values: Record<ProvidedSetting, string> = {
@@ -66,7 +67,7 @@ function getProvidedSettings(
     LANGUAGES: facts.languages.join(),
     ROLES: facts.roles.join(),
     READY_ROUTES: user.READY_ROUTES || readyRoutes.join(),
-    DENIED_UPSTREAMS: [...ownEndpoints, ...(DENIED_UPSTREAMS ? [DENIED_UPSTREAMS] : [])].join(),
+    DENIED_UPSTREAMS: [...backingEndpoints, ...(DENIED_UPSTREAMS ? [DENIED_UPSTREAMS] : [])].join(),
   };
   return Object.fromEntries(
     manifest.settings.map((name) => [name, values[name]]).filter(([, value]) => value),
@@ -75,7 +76,7 @@ function getProvidedSettings(
 
 /** The settings of a service that the store keeps in files. A service rejects a setting with both a value and a file. */
 function getSettingFiles(
-  { manifest }: LaunchedApp,
+  { manifest }: AppDeclaration,
   context: LaunchContext,
   user: NodeJS.ProcessEnv,
 ): NodeJS.ProcessEnv {
@@ -91,10 +92,10 @@ function getSettingFiles(
 
 /** The user's environment without secrets of other services, overridden by the service's own settings. */
 export function buildEnvironment(
-  app: LaunchedApp,
+  app: AppDeclaration,
   context: LaunchContext,
   user: NodeJS.ProcessEnv = process.env,
-  all: readonly LaunchedApp[] = listApps(),
+  all: readonly AppDeclaration[] = listApps(),
 ): NodeJS.ProcessEnv {
   const passed = Object.entries(user).filter(
     ([name]) => !blockedVariables.test(name) && !isSecretOfOther(name, app, all),
@@ -109,7 +110,7 @@ export function buildEnvironment(
     // `jogakbo serve` starts the next instance while the current one still listens.
     ...(port && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
     RABBITMQ_URL: context.broker.urls[app.name],
-    ...(context.broker.operator ? { BROKER_OPERATOR: context.broker.operator } : {}),
+    ...(context.broker.brokerOperator ? { BROKER_OPERATOR: context.broker.brokerOperator } : {}),
     TOKEN_ISSUER: context.publicUrl,
     // glibc allocates one arena per thread and rarely returns its memory.
     MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
@@ -137,7 +138,7 @@ export function findReadyRoutes({ readyRoutes }: WorkspaceConfig, apps: readonly
   return readyRoutes.filter((route) => served.includes(route));
 }
 
-export function prepareLaunch(app: App, context: LaunchContext, args: string[] = []): Launch {
+export function prepareLaunch(app: App, context: LaunchContext, args: string[] = []): LaunchCommand {
   return {
     command: nodePath(),
     args: [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { LogFile } from './log-file.ts';
-import { readMark } from './processes.ts';
+import { identifyProcess } from './processes.ts';
 import { ServiceProcess } from './service-process.ts';
 
 let folder: string;
@@ -43,7 +43,7 @@ describe('a service process', () => {
     const pid = getPid();
     await service.stop();
     await new Promise((resolve) => setTimeout(resolve, 500));
-    expect([service.state, readMark(pid)]).toEqual(['stopped', undefined]);
+    expect([service.state, identifyProcess(pid)]).toEqual(['stopped', undefined]);
   });
 
   it('is started again after a start that failed because its program could not be run', async () => {
@@ -62,7 +62,7 @@ describe('a service process', () => {
     await expect(service.start()).rejects.toMatchObject({
       message: 'tea ended (code 3) before it was ready',
       code: 3,
-      complaints: ['fell over'],
+      errorLines: ['fell over'],
     });
     await new Promise((resolve) => setTimeout(resolve, 800));
     expect(messages).toEqual([]);

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { toMessage } from '../terminal/cli-error.ts';
 import { Backoff } from './backoff.ts';
 import { type LogFile } from './log-file.ts';
-import { end, readMark, type ProcessMark } from './processes.ts';
+import { end, identifyProcess, type ProcessIdentity } from './processes.ts';
 import { type ServiceRecord, type ServiceState } from './run-record.ts';
-import { type HostedLaunch, type Launch } from './service-launch.ts';
+import { type DenseServiceLaunch, type LaunchCommand } from './service-launch.ts';
 
 export const settingsErrorCode = 78;
 const startTimeoutMs = 60_000;
@@ -15,20 +15,20 @@ export class EarlyExit extends Error {
   readonly service: string;
   /** The exit code; null after a signal, a timeout or a failed spawn. */
   readonly code: number | null;
-  readonly complaints: string[];
+  readonly errorLines: string[];
   readonly lastLines: string[];
 
   constructor(
     service: string,
     reason: string,
     code: number | null,
-    complaints: string[],
+    errorLines: string[],
     lastLines: string[],
   ) {
     super(`${service} ${reason}`);
     this.service = service;
     this.code = code;
-    this.complaints = complaints;
+    this.errorLines = errorLines;
     this.lastLines = lastLines;
   }
 }
@@ -73,27 +73,27 @@ export class ServiceProcess {
   urls: Record<string, string> = {};
   restarts = 0;
   since = Date.now();
-  readonly #launch: Launch;
+  readonly #launch: LaunchCommand;
   readonly #requests = new Map<number, (answer: HostAnswer) => void>();
   readonly #log: LogFile;
   readonly #watcher: Watcher;
   readonly #backoff = new Backoff();
   /** The latest process. Events of earlier ones are ignored. */
   #child?: ChildProcess;
-  #process?: ProcessMark;
+  #process?: ProcessIdentity;
   #timer?: NodeJS.Timeout;
   #isWanted = false;
   #lastRequest = 0;
   #wasReady = false;
 
-  constructor(name: string, launch: Launch, log: LogFile, watcher: Watcher) {
+  constructor(name: string, launch: LaunchCommand, log: LogFile, watcher: Watcher) {
     this.name = name;
     this.#launch = launch;
     this.#log = log;
     this.#watcher = watcher;
   }
 
-  get launch(): Launch {
+  get launch(): LaunchCommand {
     return this.#launch;
   }
 
@@ -137,7 +137,7 @@ export class ServiceProcess {
   }
 
   /** Starts or stops one service of the process of dense mode. @returns its URL @throws Error if it did not start */
-  async ask(type: 'start' | 'stop', service: HostedLaunch): Promise<string> {
+  async ask(type: 'start' | 'stop', service: DenseServiceLaunch): Promise<string> {
     const id = ++this.#lastRequest;
     const timeoutMs = type === 'stop' ? stopTimeoutMs : startTimeoutMs;
     const timer = setTimeout(
@@ -172,15 +172,15 @@ export class ServiceProcess {
   /** Starts a process. Resolves when it is ready. @throws EarlyExit */
   #run(): Promise<void> {
     const began = Date.now();
-    const complaints: string[] = [];
+    const errorLines: string[] = [];
     return new Promise((resolve, reject) => {
       let isSettled = false;
       const rejectEarly = (reason: string, code: number | null) => {
         if (isSettled) return;
         isSettled = true;
-        reject(new EarlyExit(this.name, reason, code, complaints, this.#log.lastLines.slice(-20)));
+        reject(new EarlyExit(this.name, reason, code, errorLines, this.#log.lastLines.slice(-20)));
       };
-      const child = this.#spawn(complaints, {
+      const child = this.#spawn(errorLines, {
         onReady: ({ url, urls = {} }) => {
           if (isSettled) return;
           isSettled = true;
@@ -207,7 +207,7 @@ export class ServiceProcess {
 
   /** Spawns the process and reports its events. `onEnd` is called exactly once, unless a later process has replaced it. */
   #spawn(
-    complaints: string[],
+    errorLines: string[],
     { onReady, onEnd }: { onReady: (message: ServiceMessage) => void; onEnd: (ending: Ending) => void },
   ): ChildProcess | undefined {
     const { command, args, cwd, env } = this.#launch;
@@ -225,13 +225,13 @@ export class ServiceProcess {
       return undefined;
     }
     this.#child = child;
-    this.#process = readMark(child.pid);
+    this.#process = identifyProcess(child.pid);
     this.#become('starting');
-    if (this.#launch.hosted && child.connected)
-      child.send({ type: 'start-all', services: this.#launch.hosted() });
+    if (this.#launch.listDenseServices && child.connected)
+      child.send({ type: 'start-all', services: this.#launch.listDenseServices() });
     if (child.stdout) this.#log.follow(child.stdout, 30);
     if (child.stderr)
-      this.#log.follow(child.stderr, 50, (line) => complaints.push(line) > 60 && complaints.shift());
+      this.#log.follow(child.stderr, 50, (line) => errorLines.push(line) > 60 && errorLines.shift());
     child.on('message', (message: ServiceMessage) => {
       if (message?.type === 'answer') this.#requests.get(message.id!)?.(message);
       if (message?.type === 'ready') onReady(message);

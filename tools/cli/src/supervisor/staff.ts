@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { generatePassword, readKept, type State, writeJson } from './state.ts';
+import { generatePassword, readKept, type StateFolder, writeJson } from './state.ts';
 
 export interface Staff {
   email: string;
@@ -9,25 +9,26 @@ export interface Staff {
   roles: string[];
 }
 
-export const getStaffFile = (state: State): string => join(state.folder, 'staff.json');
+export const getStaffFile = (state: StateFolder): string => join(state.folder, 'staff.json');
 
-export const readStaff = (state: State): Staff[] => readKept<Staff[]>(getStaffFile(state)) ?? [];
+export const readStaff = (state: StateFolder): Staff[] => readKept<Staff[]>(getStaffFile(state)) ?? [];
 
-const getShownFile = (state: State): string => join(state.folder, 'staff.shown');
+const getShownFile = (state: StateFolder): string => join(state.folder, 'staff.shown');
 
 /** Records that a start has printed the initial passwords. Later starts do not print them. */
-export const markStaffShown = (state: State): void => writeFileSync(getShownFile(state), '', { mode: 0o600 });
+export const markStaffShown = (state: StateFolder): void =>
+  writeFileSync(getShownFile(state), '', { mode: 0o600 });
 
 /**
  * Writes the file of the initial accounts, one for each role. It contains only these; existing passwords are kept.
  * @param chosen one password for all of them
- * @returns `isNew`: no start has printed their passwords
+ * @returns `isShown`: a start has printed their passwords
  */
 export function ensureStaff(
-  state: State,
+  state: StateFolder,
   wanted: readonly string[],
   chosen = process.env.JOGAKBO_SEED_PASSWORD,
-): { staff: Staff[]; isNew: boolean } {
+): { staff: Staff[]; isShown: boolean } {
   const kept = readStaff(state);
   const getPassword = (email: string) =>
     chosen || kept.find((member) => member.email === email)?.password || generatePassword().slice(0, 16);
@@ -37,5 +38,5 @@ export function ensureStaff(
     return { email, name, password: getPassword(email), roles: ['member', role] };
   });
   writeJson(getStaffFile(state), staff);
-  return { staff, isNew: !existsSync(getShownFile(state)) };
+  return { staff, isShown: existsSync(getShownFile(state)) };
 }

@@ -4,12 +4,12 @@ import { renderLine } from '../terminal/log-line.ts';
 import { type EarlyExit, settingsErrorCode } from './service-process.ts';
 
 /** Reports all invalid settings of all services in one error. */
-export function createSettingsError(found: { service: string; complaints: string[] }[]): CliError {
+export function createSettingsError(found: { service: string; errorLines: string[] }[]): CliError {
   return new CliError(
     `The settings of ${found.map(({ service }) => (service === denseName ? 'some services' : service)).join(', ')} are invalid. Nothing was started.`,
     {
-      details: found.flatMap(({ service, complaints }) =>
-        complaints
+      details: found.flatMap(({ service, errorLines }) =>
+        errorLines
           .filter((line) => line.trim())
           .map((line) => (found.length > 1 ? `${service}: ${line}` : line)),
       ),

@@ -2,25 +2,25 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readWorkspaceConfig, type WorkspaceConfig } from '@jogakbo/contract/workspace';
 import { type BackingService } from '../backing/backing-service.ts';
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
-import { type BrokerLogins, ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
+import { type BrokerLogins, runDeployStep, getPublicKeys } from '../backing/rabbitmq/deploy-step.ts';
 import { build } from './build.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { runMigrations } from './migrations.ts';
-import { prepareDenseLaunch, prepareHosted } from './dense-mode.ts';
+import { prepareDenseHost, prepareDenseService } from './dense-mode.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
-import { selectApps, type StartOptions } from './claim-store.ts';
+import { selectApps, type StartOptions } from './start-options.ts';
 import { loadSeedModule } from './seed-module.ts';
 import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
-import { findReadyRoutes, type Launch, prepareLaunch, type LaunchContext } from './service-launch.ts';
+import { findReadyRoutes, type LaunchCommand, prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { EarlyExit, type ServiceProcess } from './service-process.ts';
 import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { toStartError } from './start-errors.ts';
 import { formatSummary } from './start-summary.ts';
 import { ensureSecrets } from './state.ts';
-import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findServicePorts } from './store-backing.ts';
+import { prepareBroker, prepareDatabase, getBackingEndpoints, claimServicePorts } from './store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { Stopped, type Supervisor } from './supervisor.ts';
 import { type App, listApps, root } from '../workspace.ts';
@@ -28,14 +28,14 @@ import { type App, listApps, root } from '../workspace.ts';
 type Note = (text: string) => void;
 
 /** Starts the store until it is ready. Rejects with CliError or Stopped; the caller must then call stop(). */
-export async function bringUp(store: Supervisor, options: StartOptions, report: Report): Promise<void> {
+export async function bringUp(supervisor: Supervisor, options: StartOptions, report: Report): Promise<void> {
   const facts = await readWorkspaceConfig(root);
-  await new StoreStart(store, options, report, facts).run();
+  await new StoreStart(supervisor, options, report, facts).run();
 }
 
 /** The steps of a start, in the order in which they run. */
 class StoreStart {
-  readonly #store: Supervisor;
+  readonly #supervisor: Supervisor;
   readonly #options: StartOptions;
   readonly #report: Report;
   readonly #facts: WorkspaceConfig;
@@ -45,8 +45,8 @@ class StoreStart {
   #database!: BackingService;
   #context!: LaunchContext;
 
-  constructor(store: Supervisor, options: StartOptions, report: Report, facts: WorkspaceConfig) {
-    this.#store = store;
+  constructor(supervisor: Supervisor, options: StartOptions, report: Report, facts: WorkspaceConfig) {
+    this.#supervisor = supervisor;
     this.#options = options;
     this.#report = report;
     this.#facts = facts;
@@ -61,14 +61,17 @@ class StoreStart {
         'dense mode: all services share one process, so that a crash or a block of one hits all',
       );
     await this.#openBackingServices();
-    const { state } = this.#store;
-    const { staff, isNew } = ensureStaff(state, this.#facts.localStaff);
+    const { stateFolder: state } = this.#supervisor;
+    const { staff, isShown } = ensureStaff(state, this.#facts.localStaff);
     const databasePasswords = this.#prepareContext();
     await this.#prepareDatabases(databasePasswords);
     await this.#startServices();
     await this.#seed();
-    this.#store.setReady((name) => this.#adopt(name));
-    const lines = formatSummary(this.#store, { staff: isNew ? staff : [], withGateway: this.#hasGateway });
+    this.#supervisor.setReady((name) => this.#prepareAdded(name));
+    const lines = formatSummary(this.#supervisor, {
+      staff: isShown ? [] : staff,
+      withGateway: this.#hasGateway,
+    });
     this.#report({ kind: 'ready', lines });
     markStaffShown(state);
   }
@@ -78,10 +81,10 @@ class StoreStart {
   }
 
   async #stage<T>(name: Stage, work: (note: Note) => Promise<[T, string]>): Promise<T> {
-    const { abort } = this.#store;
+    const { abort } = this.#supervisor;
     abort.throwIfAborted();
-    const reportStage = (state: 'began' | 'note' | 'done' | 'failed', text: string) =>
-      this.#report({ kind: 'stage', stage: name, state, text });
+    const reportStage = (progress: 'began' | 'note' | 'done' | 'failed', text: string) =>
+      this.#report({ kind: 'stage', stage: name, progress, text });
     reportStage('began', '');
     try {
       const [result, text] = await work((note) => reportStage('note', note));
@@ -95,17 +98,17 @@ class StoreStart {
   }
 
   async #openBackingServices(): Promise<void> {
-    const { state, abort } = this.#store;
-    const databasePlace = await findDatabasePlace(state);
-    const brokerPlace = await findBrokerPlace(state, abort);
+    const { stateFolder: state, abort } = this.#supervisor;
+    const databaseConfiguration = await prepareDatabase(state);
+    const brokerConfiguration = await prepareBroker(state, abort);
     const open = (role: 'broker' | 'database', provide: (note: Note) => Promise<BackingService>) =>
-      this.#stage(role, async (note) => {
-        const opened = await this.#store.addBackingService(role, provide(note));
+      this.#stage(role === 'broker' ? role : 'database-server', async (note) => {
+        const opened = await this.#supervisor.addBackingService(role, provide(note));
         return [opened, opened.title];
       });
     const [broker, database] = await Promise.all([
-      open('broker', (note) => provideBroker(brokerPlace, note)),
-      open('database', (note) => provideDatabase(databasePlace, note)),
+      open('broker', (note) => provideBroker(brokerConfiguration, note)),
+      open('database', (note) => provideDatabase(databaseConfiguration, note)),
       this.#stage('build', async (note) => [undefined, await build(this.#options.only, note, abort)]),
     ]);
     this.#broker = broker;
@@ -114,9 +117,9 @@ class StoreStart {
 
   /** @returns the database password of each service */
   #prepareContext(): Record<string, string> {
-    const { state, run } = this.#store;
+    const { stateFolder: state, run } = this.#supervisor;
     const all = listApps();
-    const { services, serviceKeys } = ensureSecrets(
+    const { databasePasswords, serviceKeys } = ensureSecrets(
       state,
       all.map(({ name }) => name),
     );
@@ -131,41 +134,42 @@ class StoreStart {
       staffFile: getStaffFile(state),
       config: ensureConfigSecrets(state, all),
       openIdClientsFile: ensureOpenIdClients(state),
-      ownEndpoints: getOwnEndpoints(state, this.#broker, this.#database),
+      backingEndpoints: getBackingEndpoints(state, this.#broker, this.#database),
       serviceKeys,
     };
-    return services;
+    return databasePasswords;
   }
 
-  #ensureLogins(): Promise<BrokerLogins> {
-    const { state } = this.#store;
+  #runDeployStep(): Promise<BrokerLogins> {
+    const { stateFolder: state } = this.#supervisor;
     const { serviceKeys, ...logins } = ensureSecrets(state);
     const encryptionKeys = getPublicKeys(serviceKeys);
-    return ensureBrokerLogins(this.#broker, this.#apps, { ...logins, encryptionKeys }, state.id);
+    return runDeployStep(this.#broker, this.#apps, { ...logins, encryptionKeys }, state.id);
   }
 
   async #prepareDatabases(passwords: Record<string, string>): Promise<void> {
-    const { run, abort } = this.#store;
+    const { run, abort } = this.#supervisor;
     const context = this.#context;
-    const logins = this.#ensureLogins();
+    const logins = this.#runDeployStep();
     logins.catch(() => undefined); // thrown below
-    await this.#stage('databases', async (note) => {
+    await this.#stage('migrations', async (note) => {
       const databases = await ensureServiceDatabases(this.#database, this.#apps, passwords);
       for (const [name, { url }] of Object.entries(databases)) context.databaseUrls[name] = url;
-      run.databases = computeIdentity(databases);
+      run.databasesIdentity = computeIdentity(databases);
       const migrated = await runMigrations(this.#apps, databases, context, note, abort);
       context.broker = await logins;
       return [databases, migrated];
     });
     if (context.broker.remark) this.#reportLine(context.broker.remark);
-    if (context.broker.operator) restoreLoginsOnRestart(this.#broker, () => this.#ensureLogins());
+    // A restarted broker may have lost its data.
+    if (context.broker.brokerOperator) this.#supervisor.onRestarted('broker', () => this.#runDeployStep());
   }
 
   #startServices(): Promise<void> {
-    const { state, run, abort } = this.#store;
+    const { stateFolder: state, run, abort } = this.#supervisor;
     return this.#stage('services', async (note) => {
       // As late as possible, so that no other process takes the port in between.
-      Object.assign(this.#context.ports, await findServicePorts(state, this.#apps));
+      Object.assign(this.#context.ports, await claimServicePorts(state, this.#apps));
       const processes = this.#addProcesses();
       const waiting = new Set(processes.map(({ name }) => name));
       const noteWaiting = () => waiting.size && note(`waiting for ${[...waiting].join(', ')}`);
@@ -187,47 +191,38 @@ class StoreStart {
   #addProcesses(): ServiceProcess[] {
     const context = this.#context;
     if (!this.#options.dense)
-      return this.#apps.map((app) => this.#store.addService(app.name, prepareLaunch(app, context)));
-    const hosted = new Map(this.#apps.map((app) => [app.name, prepareHosted(app, context)]));
-    return [this.#store.addDense(prepareDenseLaunch(context), hosted)];
+      return this.#apps.map((app) => this.#supervisor.addService(app.name, prepareLaunch(app, context)));
+    const services = new Map(this.#apps.map((app) => [app.name, prepareDenseService(app, context)]));
+    return [this.#supervisor.addDense(prepareDenseHost(context), services)];
   }
 
   async #seed(): Promise<void> {
-    const { state, run, abort } = this.#store;
-    const skip = (text: string) => this.#report({ kind: 'stage', stage: 'seed', state: 'skipped', text });
+    const { stateFolder: state, run, abort } = this.#supervisor;
+    const skip = (text: string) => this.#report({ kind: 'stage', stage: 'seed', progress: 'skipped', text });
     if (!this.#options.seed) return skip('--no-seed was given');
     const module = await loadSeedModule(this.#facts);
     if (!module) return skip('jogakbo.config.ts names no module for it');
     const needed = ['gateway', ...module.services];
     const missing = needed.filter((one) => !this.#apps.some(({ name }) => name === one));
     if (missing.length > 0) return skip(`needs ${missing.join(', ')}`);
-    const to = { state, url: run.publicUrl, identity: run.databases!, force: false, abort };
+    const to = { state, url: run.publicUrl, identity: run.databasesIdentity!, force: false, abort };
     await this.#stage('seed', async (note) => [undefined, await module.seed({ ...to, note })]);
   }
 
   /** Prepares a service that was not started with the store. */
-  async #adopt(name: string): Promise<Launch> {
-    const { state } = this.#store;
+  async #prepareAdded(name: string): Promise<LaunchCommand> {
+    const { stateFolder: state } = this.#supervisor;
     const context = this.#context;
     const [app] = selectApps([name]) as [App];
-    const { services, serviceKeys } = ensureSecrets(state, [name]);
-    const made = await ensureServiceDatabases(this.#database, [app], services);
+    const { databasePasswords, serviceKeys } = ensureSecrets(state, [name]);
+    const made = await ensureServiceDatabases(this.#database, [app], databasePasswords);
     if (made[name]) context.databaseUrls[name] = made[name].url;
     // Senders encrypt with registered keys only, so a rotated key is registered before the service uses it.
-    if (context.broker.operator && serviceKeys[name] !== context.serviceKeys[name])
-      await this.#ensureLogins();
+    if (context.broker.brokerOperator && serviceKeys[name] !== context.serviceKeys[name])
+      await this.#runDeployStep();
     Object.assign(context, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
     return prepareLaunch(app, context);
   }
-}
-
-/** A restarted broker may have lost its data, so the logins are declared again. */
-function restoreLoginsOnRestart(broker: BackingService, ensureLogins: () => Promise<unknown>): void {
-  const restart = broker.restart.bind(broker);
-  broker.restart = async () => {
-    await restart();
-    await ensureLogins();
-  };
 }
 
 /** After the first failure, waits 1.5 s to collect the failures of other services. */

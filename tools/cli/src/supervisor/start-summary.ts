@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { readMemory } from './processes.ts';
-import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
+import { administratorLogin } from '../backing/backing-service.ts';
 import { type Staff } from './staff.ts';
 import { findTlsExpiry } from '../backing/tls/store-tls.ts';
 import { type Supervisor } from './supervisor.ts';
@@ -8,10 +8,10 @@ import { formatMegabytes, formatTable } from '../terminal/text-table.ts';
 
 /** The summary printed after a start. Its last line has the URL of the store. */
 export function formatSummary(
-  store: Supervisor,
+  supervisor: Supervisor,
   { staff, withGateway }: { staff: Staff[]; withGateway: boolean },
 ): string[] {
-  const { run, state } = store;
+  const { run, stateFolder: state } = supervisor;
   const services = run.services.map(({ name, url, process }, index) => [
     name,
     name === 'gateway' ? run.publicUrl : (url ?? ''),
@@ -25,14 +25,14 @@ export function formatSummary(
   const secrets = join(state.folder, 'secrets.json');
   const certificates = run.broker?.tls ?? run.database?.tls;
   const ends = certificates && findTlsExpiry(certificates)?.toISOString().slice(0, 10);
-  const places = [
+  const addresses = [
     ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API reference, with all routes)`]] : []),
     ...(registry?.url
       ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
       : []),
     ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
     ...(run.broker?.managementUrl
-      ? [['', `${run.broker.managementUrl}  (user ${brokerUser}, password in ${secrets})`]]
+      ? [['', `${run.broker.managementUrl}  (user ${administratorLogin}, password in ${secrets})`]]
       : []),
     ...(run.database ? [['database', `${run.database.url}  (${run.database.title})`]] : []),
     ...(ends
@@ -55,7 +55,7 @@ export function formatSummary(
     '',
     ...formatTable([['service', 'url', 'pid', 'memory'], ...services]),
     '',
-    ...formatTable(places),
+    ...formatTable(addresses),
     ...welcome,
     '',
     `started in ${((Date.now() - run.since) / 1000).toFixed(1)} s`,

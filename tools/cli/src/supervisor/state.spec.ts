@@ -3,20 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ensureConfigSecrets } from './config-secrets.ts';
-import { readMark } from './processes.ts';
+import { identifyProcess } from './processes.ts';
 import { claimRun, forgetRun, readRun, isSupervisorAlive, writeRun } from './run-record.ts';
 import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
-import { ensureSecrets, openState, readJson, type State, writeJson } from './state.ts';
+import { ensureSecrets, openState, readJson, type StateFolder, writeJson } from './state.ts';
 
-let state: State;
+let state: StateFolder;
 beforeEach(() => {
   state = openState(mkdtempSync(join(tmpdir(), 'jogakbo-state-')));
 });
 afterEach(() => rmSync(state.folder, { recursive: true }));
 
 const run = () => ({
-  supervisor: readMark(process.pid)!,
-  state: 'starting' as const,
+  supervisor: identifyProcess(process.pid)!,
+  phase: 'starting' as const,
   ...{ publicUrl: 'http://localhost:1', port: 1, since: 0, services: [] },
 });
 
@@ -24,10 +24,24 @@ describe('secrets', () => {
   it('are generated once per service, with file mode 0600', () => {
     const first = ensureSecrets(state, ['tea']);
     const second = ensureSecrets(state, ['tea', 'cups']);
-    expect(second.services.tea).toBe(first.services.tea);
-    expect(second.services.cups).not.toBe(first.services.tea);
-    expect(second).toMatchObject({ broker: first.broker, database: first.database });
+    expect(second.databasePasswords.tea).toBe(first.databasePasswords.tea);
+    expect(second.databasePasswords.cups).not.toBe(first.databasePasswords.tea);
+    expect(second).toMatchObject({
+      brokerAdministrator: first.brokerAdministrator,
+      databaseAdministrator: first.databaseAdministrator,
+    });
     expect(statSync(join(state.folder, 'secrets.json')).mode & 0o777).toBe(0o600);
+  });
+
+  it('keep the values of a file with the names of an earlier version', () => {
+    writeJson(join(state.folder, 'secrets.json'), {
+      ...{ broker: 'b', database: 'd', services: { tea: 's' }, brokerLogins: { tea: 'l' } },
+      serviceKeys: { tea: 'k' },
+    });
+    expect(ensureSecrets(state, ['tea'])).toEqual({
+      ...{ brokerAdministrator: 'b', databaseAdministrator: 'd', databasePasswords: { tea: 's' } },
+      ...{ brokerPasswords: { tea: 'l' }, serviceKeys: { tea: 'k' } },
+    });
   });
 });
 
@@ -48,13 +62,13 @@ describe('config server credentials', () => {
 
 describe('staff', () => {
   const roles = ['taster', 'operator'];
-  it('is created once, and is new until a start has printed its passwords', () => {
+  it('is created once, and counts as shown after a start has printed its passwords', () => {
     const first = ensureStaff(state, roles, undefined);
     // The first start has failed after it wrote the file.
     const second = ensureStaff(state, roles, undefined);
     markStaffShown(state);
     const third = ensureStaff(state, roles, undefined);
-    expect([first.isNew, second.isNew, third.isNew]).toEqual([true, true, false]);
+    expect([first.isShown, second.isShown, third.isShown]).toEqual([false, false, true]);
     expect([second.staff, third.staff]).toEqual([first.staff, first.staff]);
     expect(first.staff.map(({ roles }) => roles.at(-1))).toEqual(roles);
     expect(statSync(getStaffFile(state)).mode & 0o777).toBe(0o600);

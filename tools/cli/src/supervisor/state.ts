@@ -14,15 +14,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { root } from '../workspace.ts';
 
-/** Everything a store keeps on this machine. Stores with different folders are independent. */
-export interface State {
+/** The state folder: everything a store keeps on this machine. Stores with different folders are independent. */
+export interface StateFolder {
   folder: string;
   logs: string;
   /** Short, stable and unique per folder: for names in shared places. */
   id: string;
 }
 
-export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.jogakbo')): State {
+export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.jogakbo')): StateFolder {
   const path = resolve(folder);
   const state = {
     folder: path,
@@ -87,23 +87,39 @@ export function writeJson(path: string, value: unknown): void {
 /** The content of secrets.json. Services are keys of the records. */
 export interface Secrets {
   /** The password of the administrator of the private broker. */
-  broker: string;
+  brokerAdministrator: string;
   /** The password of the administrator of the private database. */
-  database: string;
-  /** The database password of each service. */
-  services: Record<string, string>;
-  /** The broker password of each service. */
-  brokerLogins: Record<string, string>;
-  /** The key of each service: 32 bytes in base64url. To rotate it, prepend the new key and a comma. */
+  databaseAdministrator: string;
+  databasePasswords: Record<string, string>;
+  brokerPasswords: Record<string, string>;
+  /**
+   * The key of each service: 32 bytes in base64url. To rotate it, prepend the new key and a comma, then stop and start the
+   * store: `jogakbo restart` keeps the environment of the start.
+   */
   serviceKeys: Record<string, string>;
 }
 
 export const generatePassword = (): string => randomBytes(24).toString('base64url');
 
-const getSecretsFile = (state: State): string => join(state.folder, 'secrets.json');
+const getSecretsFile = (state: StateFolder): string => join(state.folder, 'secrets.json');
+
+/** What earlier versions called the secrets. */
+const earlierNames = {
+  brokerAdministrator: 'broker',
+  databaseAdministrator: 'database',
+  databasePasswords: 'services',
+  brokerPasswords: 'brokerLogins',
+  serviceKeys: 'serviceKeys',
+} as const satisfies Record<keyof Secrets, string>;
 
 /** Reads the stored secrets without generating missing ones. @throws CliError if the file is invalid */
-export const readSecrets = (state: State): Partial<Secrets> | undefined => readKept(getSecretsFile(state));
+export function readSecrets(state: StateFolder): Partial<Secrets> | undefined {
+  const kept = readKept<Record<string, unknown>>(getSecretsFile(state));
+  if (!kept) return undefined;
+  return Object.fromEntries(
+    Object.entries(earlierNames).map(([name, earlier]) => [name, kept[name] ?? kept[earlier]]),
+  );
+}
 
 /**
  * Generates missing secrets once and stores them. Without the file, all secrets are new. Only for commands that hold the
@@ -112,30 +128,30 @@ export const readSecrets = (state: State): Partial<Secrets> | undefined => readK
  * @param services that need passwords and a key
  * @throws CliError if the file is invalid
  */
-export function ensureSecrets(state: State, services: readonly string[] = []): Secrets {
+export function ensureSecrets(state: StateFolder, services: readonly string[] = []): Secrets {
   const kept = readSecrets(state) ?? {};
   const secrets: Secrets = {
-    broker: kept.broker ?? generatePassword(),
-    database: kept.database ?? generatePassword(),
-    services: { ...kept.services },
-    brokerLogins: { ...kept.brokerLogins },
+    brokerAdministrator: kept.brokerAdministrator ?? generatePassword(),
+    databaseAdministrator: kept.databaseAdministrator ?? generatePassword(),
+    databasePasswords: { ...kept.databasePasswords },
+    brokerPasswords: { ...kept.brokerPasswords },
     serviceKeys: { ...kept.serviceKeys },
   };
   for (const service of services) {
-    secrets.services[service] ??= generatePassword();
-    secrets.brokerLogins[service] ??= generatePassword();
+    secrets.databasePasswords[service] ??= generatePassword();
+    secrets.brokerPasswords[service] ??= generatePassword();
     secrets.serviceKeys[service] ??= randomBytes(32).toString('base64url');
   }
   if (!isDeepStrictEqual(secrets, kept)) writeJson(getSecretsFile(state), secrets);
   return secrets;
 }
 
-export const hasSecrets = (state: State): boolean => existsSync(getSecretsFile(state));
+export const hasSecrets = (state: StateFolder): boolean => existsSync(getSecretsFile(state));
 
 /** The ports of the last start by name: those of broker and database, of services, and `public`, which is the gateway's. */
-export const readKeptPorts = (state: State): Record<string, number> =>
+export const readKeptPorts = (state: StateFolder): Record<string, number> =>
   readJson(join(state.folder, 'ports.json')) ?? {};
 
-export function keepPorts(state: State, ports: Record<string, number>): void {
+export function keepPorts(state: StateFolder, ports: Record<string, number>): void {
   writeJson(join(state.folder, 'ports.json'), { ...readKeptPorts(state), ...ports });
 }

@@ -3,19 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { rebuildProjection } from '../commands/projection.ts';
-import { readMark } from './processes.ts';
+import { identifyProcess } from './processes.ts';
 import { writeRun } from './run-record.ts';
-import { openState, type State } from './state.ts';
+import { openState, type StateFolder } from './state.ts';
 import { getBrokerUrl, getDatabaseUrl } from './store-access.ts';
 
-let state: State;
+let state: StateFolder;
 beforeEach(() => {
   process.env.JOGAKBO_HOME = mkdtempSync(join(tmpdir(), 'jogakbo-access-'));
   state = openState();
-  const server = { kind: 'private', title: 'a server', roots: [], since: 1 };
+  const server = { kind: 'process', title: 'a server', roots: [], since: 1 };
   writeRun(state, {
-    supervisor: readMark(process.pid)!,
-    state: 'ready',
+    supervisor: identifyProcess(process.pid)!,
+    phase: 'ready',
     publicUrl: 'http://localhost:1',
     port: 1,
     since: 1,

@@ -1,13 +1,13 @@
 import pg from 'pg';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
-import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
+import { administratorLogin } from '../backing/backing-service.ts';
 import { readRun, isSupervisorAlive, type RunRecord } from './run-record.ts';
 import { buildUrl } from '../backing/postgres/service-databases.ts';
-import { readSecrets, type State } from './state.ts';
+import { readSecrets, type StateFolder } from './state.ts';
 import { withCertificate } from '../backing/tls/store-tls.ts';
 
 /** The record of the store that runs on this machine, in this state folder. */
-export function findRunningStore(state: State): RunRecord | undefined {
+export function findRunningStore(state: StateFolder): RunRecord | undefined {
   const run = readRun(state);
   return run && isSupervisorAlive(run) ? run : undefined;
 }
@@ -21,26 +21,26 @@ const createNotRunningError = () =>
   });
 
 /** The broker URL of the store running here, else RABBITMQ_URL. */
-export function getBrokerUrl(state: State): string {
+export function getBrokerUrl(state: StateFolder): string {
   const broker = findRunningStore(state)?.broker;
   // The password of an external broker is not stored.
-  if (!broker || broker.kind === 'given') {
+  if (!broker || broker.kind === 'external') {
     if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
     if (!broker) throw createNotRunningError();
     throw new CliError(`The store runs on ${broker.title}, and its password is not stored.`, {
       remedies: ['set RABBITMQ_URL to the value used at the start, and run the command again'],
     });
   }
-  if (broker.tls) return withCertificate(broker.url, broker.tls, brokerUser);
+  if (broker.tls) return withCertificate(broker.url, broker.tls, administratorLogin);
   const url = new URL(broker.url);
-  url.username = brokerUser;
-  url.password = readSecrets(state)?.broker ?? '';
+  url.username = administratorLogin;
+  url.password = readSecrets(state)?.brokerAdministrator ?? '';
   return url.href;
 }
 
 /** Runs `work` on the database of a service, with the service's own login. @throws CliError with a remedy */
 export async function withDatabase<T>(
-  state: State,
+  state: StateFolder,
   service: string,
   as: string,
   work: (client: pg.Client) => Promise<T>,
@@ -65,10 +65,10 @@ export async function withDatabase<T>(
 }
 
 /** The database URL of a service in the store running here, with the service's own login. */
-export function getDatabaseUrl(state: State, service: string): string {
+export function getDatabaseUrl(state: StateFolder, service: string): string {
   const database = findRunningStore(state)?.database;
   if (!database) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
-  const password = readSecrets(state)?.services?.[service];
+  const password = readSecrets(state)?.databasePasswords?.[service];
   if (password === undefined) {
     throw new CliError(`${service} has no database in this store.`, { remedies: ['npx jogakbo ps'] });
   }

@@ -3,22 +3,22 @@ import { type BackingService } from '../backing/backing-service.ts';
 import { isDockerBrokerRunning } from '../backing/rabbitmq/docker-broker.ts';
 import { UsageError } from '../terminal/cli-error.ts';
 import { claimPorts } from './ports.ts';
-import { type BrokerPlace, findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
-import { type DatabasePlace } from '../backing/postgres/private-postgres.ts';
-import { hasSecrets, keepPorts, readKeptPorts, ensureSecrets, type State } from './state.ts';
+import { type BrokerConfiguration, findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
+import { type DatabaseConfiguration } from '../backing/postgres/private-postgres.ts';
+import { hasSecrets, keepPorts, readKeptPorts, ensureSecrets, type StateFolder } from './state.ts';
 import { openTls } from '../backing/tls/store-tls.ts';
 import { type App } from '../workspace.ts';
 
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
 
 /** Folder, ports and password of the private broker. A broker that still runs keeps its ports; otherwise only free ports are kept. */
-export async function findBrokerPlace(state: State, abort?: AbortSignal): Promise<BrokerPlace> {
+export async function prepareBroker(state: StateFolder, abort?: AbortSignal): Promise<BrokerConfiguration> {
   const at = { folder: join(state.folder, 'rabbitmq'), name: `jogakbo-${state.id}` };
   const kept = readKeptPorts(state);
   const runs = findRunningBroker(at) !== undefined || (await isDockerBrokerRunning(at));
   const ports = { ...(await claimPorts(brokerPorts, kept)), ...(runs ? kept : {}) };
   keepPorts(state, ports);
-  const { broker: password } = ensureSecrets(state);
+  const { brokerAdministrator: password } = ensureSecrets(state);
   return { ...at, logs: state.logs, password, ports, tls: await openTls(state), throwaway: false, abort };
 }
 
@@ -26,21 +26,21 @@ export async function findBrokerPlace(state: State, abort?: AbortSignal): Promis
  * The ports of the services that declare one, except the gateway's. In this order: `<SERVICE>_PORT`, the previous port,
  * the declared port, any free port.
  */
-export async function findServicePorts(
-  state: State,
+export async function claimServicePorts(
+  state: StateFolder,
   apps: readonly Pick<App, 'name' | 'manifest'>[],
   user = process.env,
 ): Promise<Record<string, number>> {
   const ports: Record<string, number> = {};
   for (const { name, manifest } of apps) {
     if (!manifest.port || name === 'gateway') continue;
-    ports[name] = await findServicePort(state, name, manifest.port, user);
+    ports[name] = await claimServicePort(state, name, manifest.port, user);
   }
   return ports;
 }
 
-async function findServicePort(
-  state: State,
+async function claimServicePort(
+  state: StateFolder,
   name: string,
   declared: number,
   user: NodeJS.ProcessEnv,
@@ -65,8 +65,8 @@ const defaultPorts: Record<string, string> = {
 };
 
 /** Addresses of the store's broker and database as host:port, including all private ports. */
-export function getOwnEndpoints(
-  state: State,
+export function getBackingEndpoints(
+  state: StateFolder,
   broker: Pick<BackingService, 'url' | 'managementUrl'>,
   database: Pick<BackingService, 'url'>,
 ): string[] {
@@ -78,11 +78,11 @@ export function getOwnEndpoints(
   return [...new Set([...given, ...own])];
 }
 
-export async function findDatabasePlace(state: State): Promise<DatabasePlace> {
+export async function prepareDatabase(state: StateFolder): Promise<DatabaseConfiguration> {
   const passwordIsKept = hasSecrets(state);
   const { postgres } = await claimPorts(['postgres'], readKeptPorts(state));
   keepPorts(state, { postgres });
-  const { database: password } = ensureSecrets(state);
+  const { databaseAdministrator: password } = ensureSecrets(state);
   const folder = join(state.folder, 'postgres');
   return {
     folder,

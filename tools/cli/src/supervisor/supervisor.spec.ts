@@ -2,33 +2,66 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { createExternalService } from '../backing/backing-service.ts';
 import { ControlClient } from './control-client.ts';
-import { readMark } from './processes.ts';
+import { identifyProcess } from './processes.ts';
 import { claimRun, readRun, type RunRecord } from './run-record.ts';
-import { openState, type State } from './state.ts';
+import { openState, type StateFolder } from './state.ts';
 import { Supervisor } from './supervisor.ts';
 
-let state: State;
+let state: StateFolder;
 beforeEach(() => {
   state = openState(mkdtempSync(join(tmpdir(), 'jogakbo-supervisor-')));
 });
 afterEach(() => rmSync(state.folder, { recursive: true }));
 
-it('ends the connections of other commands when it stops', async () => {
+function createSupervisor(): Supervisor {
   const run: RunRecord = {
-    supervisor: readMark(process.pid)!,
-    state: 'starting',
+    supervisor: identifyProcess(process.pid)!,
+    phase: 'starting',
     publicUrl: 'http://localhost:1',
     port: 1,
     since: Date.now(),
     services: [],
   };
   claimRun(state, run);
-  const supervisor = new Supervisor(state, run, () => undefined);
+  return new Supervisor(state, run, () => undefined);
+}
+
+it('ends the connections of other commands when it stops', async () => {
+  const supervisor = createSupervisor();
   supervisor.setReady(() => Promise.reject(new Error('There is none.')));
   const client = await ControlClient.open(state);
-  await expect(client.getLaunch('tea')).rejects.toThrow('There is none.');
+  await expect(client.getLaunchCommand('tea')).rejects.toThrow('There is none.');
   await supervisor.stop();
   await client.closed;
   expect(readRun(state)).toBeUndefined();
+});
+
+it('repeats what has to follow a restart of a backing service until it succeeds', async () => {
+  const supervisor = createSupervisor();
+  const calls: string[] = [];
+  let isRunning = false;
+  await supervisor.addBackingService(
+    'broker',
+    Promise.resolve({
+      ...createExternalService('a broker', 'amqp://127.0.0.1:1'),
+      kind: 'process',
+      isAlive: () => isRunning,
+      start: async () => {
+        calls.push('start');
+        isRunning = true;
+      },
+    }),
+  );
+  const isPrepared = new Promise<void>((resolve) =>
+    supervisor.onRestarted('broker', async () => {
+      calls.push('prepare');
+      if (calls.length < 3) throw new Error('The broker has no leader.');
+      resolve();
+    }),
+  );
+  await isPrepared;
+  await supervisor.stop();
+  expect(calls).toEqual(['start', 'prepare', 'prepare']);
 });

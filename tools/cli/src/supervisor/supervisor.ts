@@ -3,12 +3,12 @@ import { type BackingService, maskPassword } from '../backing/backing-service.ts
 import { Backoff } from './backoff.ts';
 import { ControlSocket } from './control-socket.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
-import { denseName, HostedService } from './dense-mode.ts';
-import { LogFile, SplitLog } from './log-file.ts';
+import { denseName, DenseService } from './dense-mode.ts';
+import { LogFile, DemultiplexedLog } from './log-file.ts';
 import { type BackingRecord, forgetRun, type RunRecord, type ServedRecord, writeRun } from './run-record.ts';
-import { type Launch } from './service-launch.ts';
+import { type LaunchCommand } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
-import { type State } from './state.ts';
+import { type StateFolder } from './state.ts';
 
 /** Thrown by a start that was cancelled because the store is stopping. */
 export class Stopped extends Error {}
@@ -17,25 +17,26 @@ type Role = 'broker' | 'database';
 
 /** Owns all processes of a running store, restarts exited ones, and ends all of them on stop. */
 export class Supervisor {
-  readonly state: State;
+  readonly stateFolder: StateFolder;
   readonly ended: Promise<void>;
   readonly #run: RunRecord;
   readonly #onMessage: (text: string) => void;
   readonly #log: LogFile;
-  readonly #services = new Map<string, ServiceProcess | HostedService>();
+  readonly #services = new Map<string, ServiceProcess | DenseService>();
   /** The processes of the services: in dense mode one for all. */
   readonly #processes: ServiceProcess[] = [];
   readonly #backing = new Map<Role, BackingService>();
   readonly #since = new Map<Role, number>();
-  readonly #starting = new Set<Promise<unknown>>();
+  readonly #afterRestart = new Map<Role, () => Promise<unknown>>();
+  readonly #backingStarts = new Set<Promise<unknown>>();
   readonly #abort = new AbortController();
   #control?: ControlSocket;
   #stopping?: Promise<void>;
   #isForgotten = false;
   #resolveEnded!: () => void;
 
-  constructor(state: State, run: RunRecord, onMessage: (text: string) => void) {
-    this.state = state;
+  constructor(state: StateFolder, run: RunRecord, onMessage: (text: string) => void) {
+    this.stateFolder = state;
     this.#run = run;
     this.#onMessage = onMessage;
     this.#log = new LogFile(state.logs, 'supervisor');
@@ -55,6 +56,11 @@ export class Supervisor {
     this.#onMessage(text);
   }
 
+  /** What has to follow a restart of a backing service before it counts as running again. */
+  onRestarted(role: Role, work: () => Promise<unknown>): void {
+    this.#afterRestart.set(role, work);
+  }
+
   /** Supervises a backing service from the beginning of its start. */
   async addBackingService(role: Role, starting: Promise<BackingService>): Promise<BackingService> {
     const kept = starting.then((service) => {
@@ -63,35 +69,38 @@ export class Supervisor {
       this.saveRun();
       return service;
     });
-    this.#starting.add(kept);
-    const service = await kept.finally(() => this.#starting.delete(kept));
+    this.#backingStarts.add(kept);
+    const service = await kept.finally(() => this.#backingStarts.delete(kept));
     this.#abort.signal.throwIfAborted();
-    if (service.kind !== 'given') void this.#watch(role, service);
+    if (service.kind !== 'external') void this.#watch(role, service);
     return service;
   }
 
-  addService(name: string, launch: Launch): ServiceProcess {
-    const service = this.#addProcess(name, launch, new LogFile(this.state.logs, name));
+  addService(name: string, launch: LaunchCommand): ServiceProcess {
+    const service = this.#addProcess(name, launch, new LogFile(this.stateFolder.logs, name));
     this.#services.set(name, service);
     return service;
   }
 
   /** Adds one process for all services. @param launches of each service, by its name */
-  addDense(launch: Launch, launches: ReadonlyMap<string, Launch>): ServiceProcess {
-    const logs = new Map([...launches.keys()].map((name) => [name, new LogFile(this.state.logs, name)]));
-    const services: HostedService[] = [];
-    const hosted = () => services.filter(({ isSuspended }) => !isSuspended).map((service) => service.hosted);
-    const log = new SplitLog(this.state.logs, denseName, logs);
-    const host = this.#addProcess(denseName, { ...launch, hosted }, log);
+  addDense(launch: LaunchCommand, launches: ReadonlyMap<string, LaunchCommand>): ServiceProcess {
+    const logs = new Map(
+      [...launches.keys()].map((name) => [name, new LogFile(this.stateFolder.logs, name)]),
+    );
+    const services: DenseService[] = [];
+    const listDenseServices = () =>
+      services.filter(({ isSuspended }) => !isSuspended).map((service) => service.request);
+    const log = new DemultiplexedLog(this.stateFolder.logs, denseName, logs);
+    const host = this.#addProcess(denseName, { ...launch, listDenseServices }, log);
     for (const [name, own] of launches) {
-      const service = new HostedService(name, own, host, () => this.saveRun());
+      const service = new DenseService(name, own, host, () => this.saveRun());
       services.push(service);
       this.#services.set(name, service);
     }
     return host;
   }
 
-  #addProcess(name: string, launch: Launch, log: LogFile): ServiceProcess {
+  #addProcess(name: string, launch: LaunchCommand, log: LogFile): ServiceProcess {
     const added = new ServiceProcess(name, launch, log, {
       onMessage: (text) => this.report(text),
       onChange: () => this.saveRun(),
@@ -102,13 +111,13 @@ export class Supervisor {
 
   /**
    * Marks the store as ready, and lets other commands connect.
-   * @param launchAdded prepares a service that was added after the start, and returns its launch command
+   * @param prepareAdded prepares a service that was added after the start, and returns its launch command
    */
-  setReady(launchAdded: (name: string) => Promise<Launch>): void {
-    this.#run.state = 'ready';
+  setReady(prepareAdded: (name: string) => Promise<LaunchCommand>): void {
+    this.#run.phase = 'ready';
     this.saveRun();
     const control = {
-      getLaunch: async (name: string) => this.#services.get(name)?.launch ?? launchAdded(name),
+      getLaunchCommand: async (name: string) => this.#services.get(name)?.launch ?? prepareAdded(name),
       suspend: async (name: string) => {
         this.report(`jogakbo serve takes over ${name}`);
         await this.#services.get(name)?.suspend();
@@ -129,12 +138,12 @@ export class Supervisor {
         this.report(`restarting ${name} as requested`);
         await service.restart();
       },
-      showServed: (served: ServedRecord[]) => {
+      recordServed: (served: ServedRecord[]) => {
         this.#run.served = served;
         this.saveRun();
       },
     };
-    this.#control = new ControlSocket(this.state, control, (error) =>
+    this.#control = new ControlSocket(this.stateFolder, control, (error) =>
       this.report(`other commands cannot connect to this store: ${error.message}`),
     );
   }
@@ -145,7 +154,7 @@ export class Supervisor {
     this.#run.services = [...this.#services.values()].map((service) => service.toRecord());
     this.#run.broker = this.#findRecord('broker');
     this.#run.database = this.#findRecord('database');
-    writeRun(this.state, this.#run);
+    writeRun(this.stateFolder, this.#run);
   }
 
   #findRecord(role: Role): BackingRecord | undefined {
@@ -166,24 +175,37 @@ export class Supervisor {
   async #watch(role: Role, service: BackingService): Promise<void> {
     const backoff = new Backoff();
     // Each check of Docker spawns a process.
-    const interval = service.kind === 'docker' ? 5_000 : 500;
+    const interval = service.kind === 'container' ? 5_000 : 500;
+    let isRestored = true;
     while (await this.#pause(interval)) {
-      if (await service.isAlive()) continue;
+      const alive = await service.isAlive();
+      if (alive && isRestored) continue;
       if (this.#stopping) return;
       const delay = backoff.getNextDelay(Date.now() - this.#since.get(role)!);
-      this.report(`the ${role} ended; starting it again in ${delay / 1000} s`);
+      this.report(
+        `the ${role} ${alive ? 'is not prepared; preparing it' : 'ended; starting it'} again in ${delay / 1000} s`,
+      );
       if (!(await this.#pause(delay))) return;
-      const restart = service.restart();
-      this.#starting.add(restart);
-      try {
-        await restart;
-        this.report(`the ${role} is back`);
-      } catch (error) {
-        this.report(`the ${role} could not be started: ${toMessage(error)}`);
-      }
-      this.#starting.delete(restart);
+      const restart = this.#restartBacking(role, service);
+      this.#backingStarts.add(restart);
+      isRestored = await restart;
+      this.#backingStarts.delete(restart);
       this.#since.set(role, Date.now());
       this.saveRun();
+    }
+  }
+
+  /** @returns false if it did not start, or if what has to follow failed; the next call repeats only what is missing */
+  async #restartBacking(role: Role, service: BackingService): Promise<boolean> {
+    try {
+      if (!(await service.isAlive())) await service.start();
+      await this.#afterRestart.get(role)?.();
+      this.report(`the ${role} is back`);
+      return true;
+    } catch (error) {
+      const what = (await service.isAlive()) ? 'prepared' : 'started';
+      this.report(`the ${role} could not be ${what}: ${toMessage(error)}`);
+      return false;
     }
   }
 
@@ -207,7 +229,7 @@ export class Supervisor {
   }
 
   async #stop(): Promise<void> {
-    this.#run.state = 'stopping';
+    this.#run.phase = 'stopping';
     this.#abort.abort(new Stopped('the store is stopping'));
     this.#control?.close();
     this.saveRun();
@@ -215,8 +237,8 @@ export class Supervisor {
     const running = services.filter((service) => service.toRecord().process);
     if (running.length) this.report(`stopping ${running.map(({ name }) => name).join(', ')}`);
     await Promise.all(this.#processes.map((service) => service.stop()));
-    await Promise.allSettled(this.#starting);
-    const own = [...this.#backing].filter(([, service]) => service.kind !== 'given');
+    await Promise.allSettled(this.#backingStarts);
+    const own = [...this.#backing].filter(([, service]) => service.kind !== 'external');
     if (own.length) this.report(`stopping the ${own.map(([role]) => role).join(' and the ')}`);
     await Promise.all(
       own.map(async ([role, service]) => {
@@ -225,7 +247,7 @@ export class Supervisor {
       }),
     );
     this.#isForgotten = true;
-    forgetRun(this.state, this.#run.supervisor);
+    forgetRun(this.stateFolder, this.#run.supervisor);
     this.report('stopped; no process is left');
     this.#resolveEnded();
   }

@@ -6,9 +6,9 @@ type StageEvent = Extract<StartEvent, { kind: 'stage' }>;
 
 const titles: Record<Stage, string> = {
   broker: 'Broker',
-  database: 'Database',
+  'database-server': 'Database',
   build: 'Build',
-  databases: 'Databases and migrations',
+  migrations: 'Databases and migrations',
   services: 'Services',
   seed: 'Seed',
 };
@@ -31,10 +31,10 @@ export class StageList {
         for (;;) {
           const event = await this.#next(stage);
           if (!event) return skip('not reached');
-          if (event.state === 'note') task.output = event.text;
-          if (event.state === 'skipped') return skip(event.text);
-          if (event.state === 'failed') throw new Error(event.text);
-          if (event.state === 'done') {
+          if (event.progress === 'note') task.output = event.text;
+          if (event.progress === 'skipped') return skip(event.text);
+          if (event.progress === 'failed') throw new Error(event.text);
+          if (event.progress === 'done') {
             task.title = `${titles[stage]}: ${event.text}`;
             return undefined;
           }
@@ -46,12 +46,12 @@ export class StageList {
         {
           title: 'Backing services and build',
           task: (_context, task) =>
-            task.newListr([row('broker'), row('database'), row('build')], {
+            task.newListr([row('broker'), row('database-server'), row('build')], {
               concurrent: true,
               exitOnError: true,
             }),
         },
-        row('databases'),
+        row('migrations'),
         row('services'),
         row('seed'),
       ],

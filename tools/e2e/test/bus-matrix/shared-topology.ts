@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
 import { type BackingService } from '@jogakbo/cli/src/backing/backing-service.ts';
-import { ensureBrokerLogins } from '@jogakbo/cli/src/backing/rabbitmq/broker-logins.ts';
+import { runDeployStep } from '@jogakbo/cli/src/backing/rabbitmq/deploy-step.ts';
 import { findManagement, type Management } from '@jogakbo/cli/src/backing/rabbitmq/broker-management.ts';
-import { brokerUser } from '@jogakbo/cli/src/backing/rabbitmq/private-broker.ts';
+import { administratorLogin } from '@jogakbo/cli/src/backing/backing-service.ts';
 import { type Secrets } from '@jogakbo/cli/src/supervisor/state.ts';
 import { type App } from '@jogakbo/cli/src/workspace.ts';
 import { until } from '../../src/jogakbo.ts';
 
 interface Suite {
   apps: App[];
-  secrets: Pick<Secrets, 'brokerLogins' | 'broker'>;
+  secrets: Pick<Secrets, 'brokerPasswords' | 'brokerAdministrator'>;
   broker: () => BackingService;
 }
 
@@ -29,12 +29,12 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
 
     beforeAll(async () => {
       const { url, managementUrl } = broker();
-      const management = (await findManagement(broker(), '')) as Management;
+      const management = (await findManagement(broker(), '')).management!;
       await management.define({
         vhosts: [{ name: vhost }],
-        permissions: [{ user: brokerUser, vhost, configure: '.*', write: '.*', read: '.*' }],
+        permissions: [{ user: administratorLogin, vhost, configure: '.*', write: '.*', read: '.*' }],
       });
-      given = { kind: 'private', managementUrl, url: Object.assign(new URL(url), { pathname: vhost }).href };
+      given = { kind: 'process', managementUrl, url: Object.assign(new URL(url), { pathname: vhost }).href };
       model = await connect(given.url);
       channel = await model.createConfirmChannel();
       for (const name of ['commands', 'events', 'replies', 'retry', 'dead'])
@@ -60,7 +60,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       await sendAs('payments', 'events', 'payments.payment-authorized', 'authorized');
       await sendAs('orders', 'retry', '300000.orders.commands', 'waiting', { sender: 'gateway', mark: 'm' });
       await sendAs('search', 'retry', '300000.orders.commands', 'forged', { sender: 'gateway', mark: 'm' });
-      await sendAs(brokerUser, 'retry', '300000.vanished.commands', 'unknown');
+      await sendAs(administratorLogin, 'retry', '300000.vanished.commands', 'unknown');
       await sendAs('orders', 'retry', '500.orders.events', 'expiring', { sender: 'payments', mark: 'm' });
       await sendAs('orders', 'dead', 'orders.dead', 'dead');
     });
@@ -69,7 +69,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
     function ensureUsers(management: Management): Promise<void> {
       const users = ['gateway', 'payments', 'orders', 'search'];
       return management.define({
-        users: users.map((name) => ({ name, password: secrets.brokerLogins[name]!, tags: '' })),
+        users: users.map((name) => ({ name, password: secrets.brokerPasswords[name]!, tags: '' })),
         permissions: users.map((user) => ({ user, vhost, configure: '.*', write: '.*', read: '.*' })),
       });
     }
@@ -82,8 +82,8 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       headers = {},
     ): Promise<void> {
       const url = new URL(given.url);
-      if (userId !== brokerUser)
-        Object.assign(url, { username: userId, password: secrets.brokerLogins[userId]! });
+      if (userId !== administratorLogin)
+        Object.assign(url, { username: userId, password: secrets.brokerPasswords[userId]! });
       const sender = await connect(url.href);
       const own = await sender.createConfirmChannel();
       own.publish(exchange, key, Buffer.from(messageId), { userId, messageId, headers, persistent: true });
@@ -106,7 +106,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       const old = await connect(given.url);
       const consuming = await old.createChannel();
       await consuming.consume('orders.events', () => undefined);
-      await expect(ensureBrokerLogins(given, apps, secrets, 'test')).rejects.toThrow(
+      await expect(runDeployStep(given, apps, secrets, 'test')).rejects.toThrow(
         'Services of an earlier version still run on this broker.',
       );
       await old.close();
@@ -114,18 +114,18 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
     }, 40_000);
 
     it('is migrated: its messages are in the new queues, with their senders', async () => {
-      const { remark } = await ensureBrokerLogins(given, apps, secrets, 'test');
+      const { remark } = await runDeployStep(given, apps, secrets, 'test');
       expect(remark).toContain('retry.300000ms stay: they hold messages of services that are not known.');
       expect(await takeAll('orders.commands')).toEqual({
-        placed: [brokerUser, 'gateway', false],
-        waiting: [brokerUser, 'gateway', true],
+        placed: [administratorLogin, 'gateway', false],
+        waiting: [administratorLogin, 'gateway', true],
         // The mark belongs to another login.
-        forged: [brokerUser, 'search', false],
+        forged: [administratorLogin, 'search', false],
       });
       await until(async () => (await channel.checkQueue('orders.events')).messageCount === 2);
       expect(await takeAll('orders.events')).toEqual({
-        authorized: [brokerUser, 'payments', false],
-        expiring: [brokerUser, 'payments', true],
+        authorized: [administratorLogin, 'payments', false],
+        expiring: [administratorLogin, 'payments', true],
       });
       expect(await takeAll('orders.dead')).toEqual({ dead: ['orders', undefined, false] });
       expect((await channel.checkQueue('retry.300000ms')).messageCount).toBe(1);
@@ -133,9 +133,9 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
 
     it('loses the shared exchanges and queues once they are empty', async () => {
       await channel.purgeQueue('retry.300000ms');
-      const management = (await findManagement(given, '')) as Management;
+      const management = (await findManagement(given, '')).management!;
       await until(async () => (await management.queue('retry.300000ms')).messages === 0);
-      const { remark } = await ensureBrokerLogins(given, apps, secrets, 'test');
+      const { remark } = await runDeployStep(given, apps, secrets, 'test');
       expect(remark).not.toContain('stay');
       const names = (await management.queues()).map(({ name }) => name);
       expect(names.filter((name) => /^(retry\.\d+ms|takeover\.)/.test(name))).toEqual([]);

@@ -9,7 +9,7 @@ import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
 import { type DeadLetter } from '@jogakbo/cli/src/dead-letters/dead-letter.ts';
 import { withDeadQueues } from '@jogakbo/cli/src/dead-letters/dead-queue.ts';
-import { brokerUser } from '@jogakbo/cli/src/backing/rabbitmq/private-broker.ts';
+import { administratorLogin } from '@jogakbo/cli/src/backing/backing-service.ts';
 import { openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getBrokerUrl, getDatabaseUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
 import { until } from '../../src/jogakbo.ts';
@@ -63,7 +63,7 @@ export const operators = (store: Store) =>
       const channel = await broker.createConfirmChannel();
       channel.publish(exchange, key, Buffer.from(body), {
         ...{ messageId, persistent: true, mandatory: true, contentType: 'application/json' },
-        userId: brokerUser,
+        userId: administratorLogin,
         headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, language: 'ko' },
       });
       await channel.waitForConfirms();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
-import { brokerUser } from '@jogakbo/cli/src/backing/rabbitmq/private-broker.ts';
+import { administratorLogin } from '@jogakbo/cli/src/backing/backing-service.ts';
 import { ensureSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getBrokerUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
 import { until } from '../../src/jogakbo.ts';
@@ -42,7 +42,7 @@ export const trust = (store: Store) =>
         ...{ productId, quantity: 1_000 },
       });
       const removed = { productId, name: 'x', sku: 'x' };
-      await publish(exchanges.events('catalog'), 'catalog.product-added', removed, brokerUser);
+      await publish(exchanges.events('catalog'), 'catalog.product-added', removed, administratorLogin);
       await until(async () => (await readCauses()).length === 2);
       expect((await readCauses()).sort()).toEqual([
         'UnauthorizedSender: a login that is not known may not send it',
@@ -66,7 +66,7 @@ export const trust = (store: Store) =>
       const state = openState(store.home);
       const url = new URL(getBrokerUrl(state));
       url.username = service;
-      url.password = ensureSecrets(state).brokerLogins[service]!;
+      url.password = ensureSecrets(state).brokerPasswords[service]!;
       const model = await connect(url.href);
       const channel = await model.createConfirmChannel();
       await work(channel);
@@ -230,8 +230,8 @@ export const trust = (store: Store) =>
     it('keeps every secret in files of its user only, and out of output, logs and the process list', async () => {
       const secrets = ensureSecrets(openState(store.home));
       const values = [
-        ...[secrets.broker, secrets.database],
-        ...[...Object.values(secrets.services), ...Object.values(secrets.brokerLogins)],
+        ...[secrets.brokerAdministrator, secrets.databaseAdministrator],
+        ...[...Object.values(secrets.databasePasswords), ...Object.values(secrets.brokerPasswords)],
         ...Object.values(secrets.serviceKeys),
       ];
       expect(new Set(values).size).toBe(values.length);

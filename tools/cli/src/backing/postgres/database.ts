@@ -1,10 +1,10 @@
 import pg from 'pg';
 import { type BackingService, createExternalService, maskPassword } from '../backing-service.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
-import { type DatabasePlace, startPrivatePostgres } from './private-postgres.ts';
+import { type DatabaseConfiguration, startPrivatePostgres } from './private-postgres.ts';
 
 /** DATABASE_URL must be an administrator login that can create roles and databases. */
-export async function checkGivenDatabase(url: string): Promise<void> {
+export async function assertExternalDatabase(url: string): Promise<void> {
   const createError = (fault: string) =>
     new CliError(`DATABASE_URL cannot be used: ${fault}.`, {
       details: [`DATABASE_URL=${maskPassword(url)}`],
@@ -35,12 +35,12 @@ export async function checkGivenDatabase(url: string): Promise<void> {
 }
 
 export async function provideDatabase(
-  place: DatabasePlace,
+  place: DatabaseConfiguration,
   report: (text: string) => void,
 ): Promise<BackingService> {
   const url = place.throwaway ? undefined : process.env.DATABASE_URL;
   if (url) {
-    await checkGivenDatabase(url);
+    await assertExternalDatabase(url);
     return createExternalService('the PostgreSQL of DATABASE_URL', url);
   }
   report('starting a private PostgreSQL');

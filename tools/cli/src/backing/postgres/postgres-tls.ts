@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
 import { type PostgresUser } from './postgres-binaries.ts';
 import { getDatabaseName } from './service-databases.ts';
-import { databaseServer, operator } from '../tls/store-tls.ts';
+import { administratorLogin } from '../backing-service.ts';
+import { databaseServer } from '../tls/store-tls.ts';
 import { listApps } from '../../workspace.ts';
 
 const getTlsFiles = (data: string) => ({
@@ -33,13 +34,13 @@ export function buildTlsSettings(data: string): Record<string, string> {
  */
 export function writeTlsFiles(tls: string, data: string, user?: PostgresUser): void {
   const files = getTlsFiles(data);
-  const logins = listApps().map(({ name }) => [name, getDatabaseName(name, 'private')]);
+  const logins = listApps().map(({ name }) => [name, getDatabaseName(name, 'process')]);
   const texts = {
     [files.authority]: readFileSync(authorityFile(tls)),
     [files.certificate]: readFileSync(certificateFile(tls, databaseServer)),
     [files.key]: readFileSync(keyFile(tls, databaseServer)),
     [files.access]: 'hostssl all all 127.0.0.1/32 cert clientcert=verify-full map=store\n',
-    [files.names]: [[operator, operator], ...logins]
+    [files.names]: [[administratorLogin, administratorLogin], ...logins]
       .map(([name, login]) => `store "${name}" "${login}"\n`)
       .join(''),
   };

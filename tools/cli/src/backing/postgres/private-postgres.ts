@@ -15,7 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { type BackingService } from '../backing-service.ts';
+import { administratorLogin, type BackingService } from '../backing-service.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import {
   canReach,
@@ -26,10 +26,17 @@ import {
   openStagingFolder,
 } from './postgres-binaries.ts';
 import { buildTlsSettings, writeTlsFiles } from './postgres-tls.ts';
-import { readCommand, end, isAlive, readMark, type ProcessMark, signal } from '../../supervisor/processes.ts';
-import { operator, withCertificate } from '../tls/store-tls.ts';
+import {
+  readCommand,
+  end,
+  isAlive,
+  identifyProcess,
+  type ProcessIdentity,
+  signal,
+} from '../../supervisor/processes.ts';
+import { withCertificate } from '../tls/store-tls.ts';
 
-export interface DatabasePlace {
+export interface DatabaseConfiguration {
   /** The data folder, unless the PostgreSQL user has no access to it. */
   folder: string;
   logs: string;
@@ -44,9 +51,7 @@ export interface DatabasePlace {
   throwaway: boolean;
 }
 
-const superuser = operator;
-
-function buildSettings({ port, tls, throwaway }: DatabasePlace, data: string): string[] {
+function buildSettings({ port, tls, throwaway }: DatabaseConfiguration, data: string): string[] {
   const values = {
     ...(tls ? buildTlsSettings(data) : {}),
     listen_addresses: '127.0.0.1',
@@ -75,11 +80,13 @@ function buildSettings({ port, tls, throwaway }: DatabasePlace, data: string): s
 }
 
 /** Finds the running server of a killed supervisor on this data folder, and its port. */
-export function findRunningPostgres(data: string): { mark: ProcessMark; port: number } | undefined {
+export function findRunningPostgres(data: string): { identity: ProcessIdentity; port: number } | undefined {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
-    const mark = readMark(Number(lines[0]));
-    return mark && readCommand(mark.pid).includes(data) ? { mark, port: Number(lines[3]) } : undefined;
+    const identity = identifyProcess(Number(lines[0]));
+    return identity && readCommand(identity.pid).includes(data)
+      ? { identity, port: Number(lines[3]) }
+      : undefined;
   } catch {
     return undefined;
   }
@@ -99,7 +106,7 @@ async function probeLogin(url: string): Promise<Error | undefined> {
 }
 
 /** The folders of binaries and data, accessible for the PostgreSQL user. */
-export function resolvePostgresPaths(place: Pick<DatabasePlace, 'folder' | 'id'>): {
+export function resolvePostgresPaths(place: Pick<DatabaseConfiguration, 'folder' | 'id'>): {
   native: string;
   data: string;
   staged?: string;
@@ -127,7 +134,7 @@ function emptyFolder(data: string): void {
   for (const name of readdirSync(data)) rmSync(join(data, name), { recursive: true });
 }
 
-function initialise(native: string, data: string, place: DatabasePlace, user?: PostgresUser): void {
+function initialise(native: string, data: string, place: DatabaseConfiguration, user?: PostgresUser): void {
   const passwordFile = `${data}.pw`;
   writeFileSync(passwordFile, place.password, { mode: 0o600 });
   if (user) for (const path of [data, passwordFile]) chownSync(path, user.uid, user.gid);
@@ -137,7 +144,7 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
       '-D',
       data,
       '-U',
-      superuser,
+      administratorLogin,
       `--pwfile=${passwordFile}`,
       '--auth=scram-sha-256',
       '--encoding=UTF8',
@@ -162,39 +169,39 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
 }
 
 /** Starts the private PostgreSQL of a place, or takes over the one that runs there. @throws CliError if it does not start */
-export async function startPrivatePostgres(place: DatabasePlace): Promise<BackingService> {
+export async function startPrivatePostgres(place: DatabaseConfiguration): Promise<BackingService> {
   const database = new PrivatePostgres(place);
   await database.open();
   return database;
 }
 
 class PrivatePostgres implements BackingService {
-  readonly kind = 'private';
+  readonly kind = 'process';
   readonly title: string;
   readonly url: string;
   readonly tls: string | undefined;
-  readonly #place: DatabasePlace;
+  readonly #place: DatabaseConfiguration;
   readonly #paths: ReturnType<typeof resolvePostgresPaths>;
   readonly #log: string;
-  #server: ProcessMark | undefined;
+  #server: ProcessIdentity | undefined;
   #isOwnData: boolean;
 
-  constructor(place: DatabasePlace) {
+  constructor(place: DatabaseConfiguration) {
     this.#paths = resolvePostgresPaths(place);
     const { data, staged } = this.#paths;
     const orphan = findRunningPostgres(data);
-    this.#server = orphan?.mark;
+    this.#server = orphan?.identity;
     this.#place = orphan ? { ...place, port: orphan.port } : place;
     this.#log = join(place.logs, 'database.log');
     this.#isOwnData = place.passwordIsKept;
-    const address = `postgresql://${superuser}:${place.password}@127.0.0.1:${this.#place.port}/postgres`;
-    this.url = place.tls ? withCertificate(address, place.tls, superuser) : address;
+    const address = `postgresql://${administratorLogin}:${place.password}@127.0.0.1:${this.#place.port}/postgres`;
+    this.url = place.tls ? withCertificate(address, place.tls, administratorLogin) : address;
     this.tls = place.tls;
     const where = staged ? ` (in ${staged}, because its user has no access to the clone)` : '';
     this.title = `a private PostgreSQL${place.tls ? ' with TLS' : ''}${where}`;
   }
 
-  roots(): ProcessMark[] {
+  roots(): ProcessIdentity[] {
     return this.#server ? [this.#server] : [];
   }
 
@@ -211,10 +218,10 @@ class PrivatePostgres implements BackingService {
     }
     if (this.#server && !(await probeLogin(this.url))) return;
     if (this.#server) await this.stop();
-    await this.restart();
+    await this.start();
   }
 
-  async restart(): Promise<void> {
+  async start(): Promise<void> {
     this.#prepareData();
     const until = Date.now() + 60_000;
     while (!(await this.#tryStart(until))) {
@@ -265,7 +272,7 @@ class PrivatePostgres implements BackingService {
     closeSync(output);
     child.on('error', () => undefined);
     child.unref();
-    this.#server = readMark(child.pid);
+    this.#server = identifyProcess(child.pid);
     while (this.isAlive() && Date.now() < until) {
       const fault = await probeLogin(this.url);
       if (!fault) return true;

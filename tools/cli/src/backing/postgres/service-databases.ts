@@ -26,7 +26,7 @@ export function buildUrl(
 
 /** The name of a service's database and role. It has a prefix on external servers. */
 export const getDatabaseName = (service: string, kind: string): string =>
-  `${kind === 'given' ? 'jogakbo_' : ''}${service.replaceAll('-', '_')}`;
+  `${kind === 'external' ? 'jogakbo_' : ''}${service.replaceAll('-', '_')}`;
 
 async function canConnect(url: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 4_000 });
@@ -56,7 +56,7 @@ async function createRoleAndDatabase(admin: pg.Client, name: string, password: s
     const { rows } = await admin.query<{ rolsuper: boolean }>(
       'SELECT rolsuper FROM pg_roles WHERE rolname = current_user',
     );
-    // Without superuser, an administrator can create a database only for a role that it is a member of.
+    // Without administratorLogin, an administrator can create a database only for a role that it is a member of.
     if (!rows[0]?.rolsuper) await admin.query(`GRANT ${role} TO CURRENT_USER`);
     await admin.query(`CREATE DATABASE ${role} OWNER ${role}`);
   }
@@ -79,12 +79,12 @@ export async function ensureServiceDatabases(
   admin.on('error', () => undefined);
   await admin.connect();
   try {
-    if (server.kind === 'private')
+    if (server.kind === 'process')
       await admin.query('REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC');
     const works = await Promise.all(wanted.map(({ url }) => canConnect(url)));
     for (const [index, { app, name }] of wanted.entries()) {
       if (!works[index]) await createRoleAndDatabase(admin, name, passwords[app]!);
-      else if (server.kind === 'private')
+      else if (server.kind === 'process')
         await admin.query(`ALTER ROLE ${admin.escapeIdentifier(name)} CONNECTION LIMIT ${connectionLimit}`);
     }
     const { rows } = await admin.query<{ datname: string; oid: string }>(
@@ -92,7 +92,7 @@ export async function ensureServiceDatabases(
     );
     const oids = new Map(rows.map(({ datname, oid }) => [datname, oid]));
     const where =
-      server.kind === 'private' ? `private ${await readSystemId(admin)}` : new URL(server.url).host;
+      server.kind === 'process' ? `private ${await readSystemId(admin)}` : new URL(server.url).host;
     return Object.fromEntries(
       wanted.map(({ app, name, url }) => [app, { url, identity: `${where} ${name} ${oids.get(name)}` }]),
     );

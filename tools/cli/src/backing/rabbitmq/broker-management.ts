@@ -7,19 +7,19 @@ export type Broker = Pick<BackingService, 'url' | 'managementUrl' | 'tls'> & { k
 
 const requestTimeoutMs = 10_000;
 
-/** The management API of a broker. Uses the login of its URL, and `givenPassword` if the URL has no password. */
+/** The management API of a broker. Uses the login of its URL, and `defaultPassword` if that URL has no password. */
 export class Management {
   readonly vhost: string;
   readonly #origin: string;
   readonly #authorization: string;
 
-  constructor(managementUrl: string, brokerUrl: string, givenPassword: string) {
+  constructor(managementUrl: string, brokerUrl: string, defaultPassword: string) {
     const { username, password, pathname } = new URL(brokerUrl);
     this.vhost = pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : '/';
     this.#origin = new URL(managementUrl).origin;
     this.#authorization = writeBasicCredentials(
       decodeURIComponent(username) || 'guest',
-      decodeURIComponent(password) || givenPassword,
+      decodeURIComponent(password) || defaultPassword,
     );
   }
 
@@ -37,7 +37,7 @@ export class Management {
   }
 
   /** Why the login cannot create other logins; undefined if it can. */
-  async findAccessProblem(): Promise<string | undefined> {
+  async findDenialReason(): Promise<string | undefined> {
     try {
       const { tags } = await this.#call<{ tags: string | string[] }>('GET', 'whoami', undefined, 3_000);
       return [tags].flat().join().includes('administrator') ? undefined : 'its user is not an administrator';
@@ -77,19 +77,23 @@ export class Management {
   }
 }
 
-/** @returns the management API, or why an external broker's API cannot be used @throws CliError for a private broker */
+/**
+ * @param administratorPassword for a broker with TLS: its URL has a certificate instead, which the API does not accept
+ * @returns the management API, or why that of an external broker cannot be used
+ * @throws CliError if that of a private broker cannot be used
+ */
 export async function findManagement(
   { kind, url, managementUrl, tls }: Broker,
-  operatorPassword: string,
-): Promise<Management | string> {
+  administratorPassword: string,
+): Promise<{ management: Management } | { management?: undefined; reason: string }> {
   const named = managementUrl ?? process.env.RABBITMQ_MANAGEMENT_URL;
   const management = new Management(
     named ?? `http://${new URL(url).hostname}:15672`,
     url,
-    tls ? operatorPassword : 'guest',
+    tls ? administratorPassword : 'guest',
   );
-  const why = await management.findAccessProblem();
-  if (!why) return management;
-  if (kind === 'given') return why;
-  throw new CliError(`The broker cannot be prepared: ${why}.`, { remedies: ['npx jogakbo logs'] });
+  const reason = await management.findDenialReason();
+  if (!reason) return { management };
+  if (kind === 'external') return { reason };
+  throw new CliError(`The broker cannot be prepared: ${reason}.`, { remedies: ['npx jogakbo logs'] });
 }

@@ -3,10 +3,10 @@ import { probeBroker } from './broker-probe.ts';
 import { isDockerRunning, startDockerBroker } from './docker-broker.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import { canInstallBroker, installBroker } from './install-broker.ts';
-import { type BrokerPlace, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
+import { type BrokerConfiguration, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
 import { isTlsRequested } from '../tls/store-tls.ts';
 
-export type BrokerWay = 'given' | 'docker' | 'installed' | 'install';
+export type BrokerWay = 'external' | 'container' | 'process' | 'install';
 
 const brokerRemedies = [
   'use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
@@ -16,7 +16,7 @@ const brokerRemedies = [
 
 /** The available ways to get a broker on this machine, best first. */
 export async function findBrokerWays(env = process.env): Promise<BrokerWay[]> {
-  if (env.RABBITMQ_URL) return ['given'];
+  if (env.RABBITMQ_URL) return ['external'];
   // The server in a container could not read a key file with mode 0600.
   const forced = isTlsRequested(env) ? 'local' : env.JOGAKBO_BROKER;
   if (isTlsRequested(env) && env.JOGAKBO_BROKER === 'docker') {
@@ -33,13 +33,13 @@ export async function findBrokerWays(env = process.env): Promise<BrokerWay[]> {
     });
   }
   const ways: BrokerWay[] = [];
-  if (forced !== 'local' && (await isDockerRunning())) ways.push('docker');
-  if (forced !== 'docker' && findInstalledBroker()) ways.push('installed');
+  if (forced !== 'local' && (await isDockerRunning())) ways.push('container');
+  if (forced !== 'docker' && findInstalledBroker()) ways.push('process');
   else if (forced !== 'docker' && canInstallBroker()) ways.push('install');
   return ways;
 }
 
-export async function checkGivenBroker(url: string): Promise<void> {
+export async function assertExternalBroker(url: string): Promise<void> {
   const fault = await probeBroker(url);
   if (!fault) return;
   throw new CliError(`RABBITMQ_URL cannot be used: ${fault}.`, {
@@ -54,7 +54,7 @@ export async function checkGivenBroker(url: string): Promise<void> {
 
 /** The broker of RABBITMQ_URL, else a private broker, started in the first way that succeeds. */
 export async function provideBroker(
-  place: BrokerPlace,
+  place: BrokerConfiguration,
   report: (text: string) => void,
 ): Promise<BackingService> {
   const ways = await findBrokerWays(
@@ -63,12 +63,12 @@ export async function provideBroker(
   let lastFault: CliError | undefined;
   for (const way of ways) {
     try {
-      if (way === 'given') {
+      if (way === 'external') {
         const url = process.env.RABBITMQ_URL!;
-        await checkGivenBroker(url);
+        await assertExternalBroker(url);
         return createExternalService('the RabbitMQ of RABBITMQ_URL', url);
       }
-      if (way === 'docker') return await startDockerBroker(place, report);
+      if (way === 'container') return await startDockerBroker(place, report);
       if (way === 'install') await installBroker(report);
       place.abort?.throwIfAborted();
       const server = findInstalledBroker();

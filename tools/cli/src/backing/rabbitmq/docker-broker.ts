@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type BackingService } from '../backing-service.ts';
+import { administratorLogin, type BackingService } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { writeErlangCookie } from './erlang.ts';
-import { type BrokerPlace, brokerUser, deadLetterArguments } from './private-broker.ts';
+import { type BrokerConfiguration, deadLetterArguments } from './private-broker.ts';
 
 export const image = 'rabbitmq:4.2.9-management';
 
@@ -27,12 +27,14 @@ export async function isDockerRunning(): Promise<boolean> {
   return (await docker(['info', '--format', '{{.ServerVersion}}'], 3_000)).ok;
 }
 
-export const getContainer = (place: Pick<BrokerPlace, 'name'>) =>
+export const getContainer = (place: Pick<BrokerConfiguration, 'name'>) =>
   `jogakbo-rabbitmq-${place.name.replace(/^jogakbo-/, '')}`;
 
-const getConfiguration = ({ folder }: Pick<BrokerPlace, 'folder'>) => join(folder, 'container.conf');
+const getConfiguration = ({ folder }: Pick<BrokerConfiguration, 'folder'>) => join(folder, 'container.conf');
 
-export async function isDockerBrokerRunning(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
+export async function isDockerBrokerRunning(
+  place: Pick<BrokerConfiguration, 'name' | 'folder'>,
+): Promise<boolean> {
   if (!existsSync(getConfiguration(place))) return false;
   return (
     (await docker(['inspect', '--format', '{{.State.Running}}', getContainer(place)], 3_000)).output ===
@@ -42,29 +44,29 @@ export async function isDockerBrokerRunning(place: Pick<BrokerPlace, 'name' | 'f
 
 /** @throws CliError if the image is not available; the caller then tries another way */
 export async function startDockerBroker(
-  place: BrokerPlace,
+  place: BrokerConfiguration,
   report: (text: string) => void,
 ): Promise<BackingService> {
   const broker = new DockerBroker(place, report);
-  await broker.restart();
+  await broker.start();
   return broker;
 }
 
 class DockerBroker implements BackingService {
-  readonly kind = 'docker';
+  readonly kind = 'container';
   readonly title: string;
   readonly url: string;
   readonly managementUrl: string;
   readonly #name: string;
-  readonly #place: BrokerPlace;
+  readonly #place: BrokerConfiguration;
   readonly #report: (text: string) => void;
 
-  constructor(place: BrokerPlace, report: (text: string) => void) {
+  constructor(place: BrokerConfiguration, report: (text: string) => void) {
     this.#name = getContainer(place);
     this.#place = place;
     this.#report = report;
     this.title = `RabbitMQ in the Docker container ${this.#name}`;
-    this.url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
+    this.url = `amqp://${administratorLogin}:${place.password}@127.0.0.1:${place.ports.amqp}`;
     this.managementUrl = `http://127.0.0.1:${place.ports.management}`;
   }
 
@@ -76,7 +78,7 @@ class DockerBroker implements BackingService {
     return (await docker(['inspect', '--format', '{{.State.Running}}', this.#name])).output === 'true';
   }
 
-  async restart(): Promise<void> {
+  async start(): Promise<void> {
     if (await this.isAlive()) {
       if (!(await probeBroker(this.url))) return;
       await docker(['stop', '--time', '20', this.#name]);
@@ -127,7 +129,7 @@ class DockerBroker implements BackingService {
     mkdirSync(folder, { recursive: true });
     // The folder's mode protects the file. Docker keeps the file's mode, and RabbitMQ's user in the container must read it.
     chmodSync(folder, 0o700);
-    writeFileSync(configuration, `default_user = ${brokerUser}\ndefault_pass = ${password}\n`);
+    writeFileSync(configuration, `default_user = ${administratorLogin}\ndefault_pass = ${password}\n`);
     chmodSync(configuration, 0o644);
     const created = await docker(['create', ...this.#getOptions(), image]);
     if (!created.ok) return created;

@@ -6,8 +6,8 @@ import {
   end,
   findProcessesByEnvironment,
   readCommand,
-  readMark,
-  type ProcessMark,
+  identifyProcess,
+  type ProcessIdentity,
 } from '../../supervisor/processes.ts';
 
 /**
@@ -23,16 +23,16 @@ export function writeErlangCookie(folder: string): string {
 }
 
 /** Finds every epmd process for this port, including those that do not listen yet. */
-export function findEpmds(port: number): ProcessMark[] {
+export function findEpmds(port: number): ProcessIdentity[] {
   const holder = findPortHolder(port);
   const found = holder?.command.includes('epmd') ? [holder.pid] : [];
   const started = findProcessesByEnvironment(`ERL_EPMD_PORT=${port}`).filter((pid) =>
     /\bepmd\b/.test(readCommand(pid)),
   );
-  return [...new Set([...found, ...started])].flatMap((pid) => readMark(pid) ?? []);
+  return [...new Set([...found, ...started])].flatMap((pid) => identifyProcess(pid) ?? []);
 }
 
 /** Ends the epmd of a broker. It is a daemon outside the broker's process group and process tree. */
 export async function endEpmd(port: number): Promise<void> {
-  await Promise.all(findEpmds(port).map((mark) => end(mark, { timeoutMs: 2_000 })));
+  await Promise.all(findEpmds(port).map((identity) => end(identity, { timeoutMs: 2_000 })));
 }

@@ -12,7 +12,7 @@ import {
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
-import { type BackingService } from '../backing-service.ts';
+import { administratorLogin, type BackingService } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { endEpmd, findEpmds, writeErlangCookie } from './erlang.ts';
 import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
@@ -21,16 +21,16 @@ import {
   end,
   readCommand,
   isAlive,
-  readMark,
-  type ProcessMark,
+  identifyProcess,
+  type ProcessIdentity,
   signal,
   signalGroup,
   listTree,
   waitUntilGone,
 } from '../../supervisor/processes.ts';
-import { brokerServer, operator, withCertificate } from '../tls/store-tls.ts';
+import { brokerServer, withCertificate } from '../tls/store-tls.ts';
 
-export interface BrokerPlace {
+export interface BrokerConfiguration {
   folder: string;
   logs: string;
   name: string;
@@ -43,8 +43,6 @@ export interface BrokerPlace {
   /** Cancels a start. */
   abort?: AbortSignal;
 }
-
-export const brokerUser = operator;
 
 /**
  * While the broker starts, it cannot yet dead-letter: an expired message, such as a retry, is tried again after this time.
@@ -83,13 +81,13 @@ const buildTlsSettings = (folder: string, port: number): string[] => [
   'auth_mechanisms.1 = EXTERNAL',
 ];
 
-function buildSettings({ password, ports, logs, tls }: BrokerPlace): string {
+function buildSettings({ password, ports, logs, tls }: BrokerConfiguration): string {
   return [
     ...(tls ? buildTlsSettings(tls, ports.amqp) : [`listeners.tcp.local = 127.0.0.1:${ports.amqp}`]),
     // Always without TLS: browsers do not trust the store's authority, and the listener is local.
     'management.tcp.ip = 127.0.0.1',
     `management.tcp.port = ${ports.management}`,
-    `default_user = ${brokerUser}`,
+    `default_user = ${administratorLogin}`,
     `default_pass = ${password}`,
     'default_user_tags.administrator = true',
     'vm_memory_high_watermark.absolute = 512MB',
@@ -110,7 +108,7 @@ function buildSettings({ password, ports, logs, tls }: BrokerPlace): string {
   ].join('\n');
 }
 
-function buildEnvironment(place: BrokerPlace): NodeJS.ProcessEnv {
+function buildEnvironment(place: BrokerConfiguration): NodeJS.ProcessEnv {
   const { folder, ports } = place;
   return {
     PATH: `${process.env.PATH ?? ''}${delimiter}/usr/local/bin${delimiter}/usr/bin${delimiter}/bin`,
@@ -144,7 +142,7 @@ async function isReady(url: string, management: string, password: string): Promi
   if (await probeBroker(url, 1_000)) return false;
   try {
     const response = await fetch(`${management}/api/whoami`, {
-      headers: { authorization: writeBasicCredentials(brokerUser, password) },
+      headers: { authorization: writeBasicCredentials(administratorLogin, password) },
       signal: AbortSignal.timeout(2_000),
     });
     await response.arrayBuffer();
@@ -163,41 +161,46 @@ function readLastLines(path: string, count: number): string[] {
 }
 
 /** Finds the running broker of a killed supervisor in this folder. */
-export function findRunningBroker({ folder }: Pick<BrokerPlace, 'folder'>): ProcessMark | undefined {
+export function findRunningBroker({
+  folder,
+}: Pick<BrokerConfiguration, 'folder'>): ProcessIdentity | undefined {
   const pid = Number(readLastLines(join(folder, 'broker.pid'), 1)[0]);
-  return pid && readCommand(pid).includes(`-home ${folder} `) ? readMark(pid) : undefined;
+  return pid && readCommand(pid).includes(`-home ${folder} `) ? identifyProcess(pid) : undefined;
 }
 
 /** Starts the private RabbitMQ of a place, or takes over the one that runs there. @throws CliError if it does not start */
-export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
+export async function startPrivateBroker(
+  server: string,
+  place: BrokerConfiguration,
+): Promise<BackingService> {
   const broker = new PrivateBroker(server, place);
   await broker.open();
   return broker;
 }
 
 class PrivateBroker implements BackingService {
-  readonly kind = 'private';
+  readonly kind = 'process';
   readonly title: string;
   readonly url: string;
   readonly managementUrl: string;
   readonly tls: string | undefined;
   readonly #server: string;
-  readonly #place: BrokerPlace;
-  #process?: ProcessMark;
+  readonly #place: BrokerConfiguration;
+  #process?: ProcessIdentity;
 
-  constructor(server: string, place: BrokerPlace) {
+  constructor(server: string, place: BrokerConfiguration) {
     const { ports, password, tls } = place;
     this.#server = server;
     this.#place = place;
     this.title = `a private RabbitMQ${tls ? ' with TLS' : ''}`;
     this.url = tls
-      ? withCertificate(`amqps://${brokerUser}@127.0.0.1:${ports.amqp}`, tls, brokerUser)
-      : `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
+      ? withCertificate(`amqps://${administratorLogin}@127.0.0.1:${ports.amqp}`, tls, administratorLogin)
+      : `amqp://${administratorLogin}:${password}@127.0.0.1:${ports.amqp}`;
     this.managementUrl = `http://127.0.0.1:${ports.management}`;
     this.tls = tls;
   }
 
-  roots(): ProcessMark[] {
+  roots(): ProcessIdentity[] {
     return this.#process ? [this.#process, ...findEpmds(this.#place.ports.epmd)] : [];
   }
 
@@ -207,7 +210,7 @@ class PrivateBroker implements BackingService {
 
   async open(): Promise<void> {
     this.#process = findRunningBroker(this.#place);
-    if (!this.#process) return this.restart();
+    if (!this.#process) return this.start();
     // If the TLS mode has changed, the running broker cannot be used.
     const settings = readLastLines(join(this.#place.folder, 'rabbitmq.conf'), 100);
     const ranWithTls = settings.some((line) => /^listeners\.ssl/.test(line));
@@ -216,10 +219,10 @@ class PrivateBroker implements BackingService {
     while (!(ready = await this.#isReady()) && this.isAlive() && Date.now() < until) await pause(200);
     if (ready) return;
     await this.stop();
-    await this.restart();
+    await this.start();
   }
 
-  async restart(): Promise<void> {
+  async start(): Promise<void> {
     this.#process = spawnBroker(this.#server, this.#place);
     const until = Date.now() + 90_000;
     while (!(await this.#isReady())) {
@@ -234,7 +237,7 @@ class PrivateBroker implements BackingService {
   async stop(force = false): Promise<void> {
     const { ports, throwaway } = this.#place;
     const broker = this.#process;
-    const children = broker ? listTree(broker.pid).map(readMark) : [];
+    const children = broker ? listTree(broker.pid).map(identifyProcess) : [];
     // epmd first: if this process is killed during the stop, epmd could not be found later. The broker does not need it.
     await endEpmd(ports.epmd);
     if (throwaway) {
@@ -256,7 +259,7 @@ class PrivateBroker implements BackingService {
 }
 
 /** Writes the configuration and spawns the server. */
-function spawnBroker(server: string, place: BrokerPlace): ProcessMark | undefined {
+function spawnBroker(server: string, place: BrokerConfiguration): ProcessIdentity | undefined {
   const { folder, logs, tls } = place;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   mkdirSync(logs, { recursive: true, mode: 0o700 });
@@ -278,10 +281,10 @@ function spawnBroker(server: string, place: BrokerPlace): ProcessMark | undefine
   child.on('error', () => undefined);
   child.unref();
   writeFileSync(join(folder, 'broker.pid'), String(child.pid));
-  return readMark(child.pid);
+  return identifyProcess(child.pid);
 }
 
-const createStartError = ({ logs }: BrokerPlace): CliError =>
+const createStartError = ({ logs }: BrokerConfiguration): CliError =>
   new CliError('The private RabbitMQ did not start.', {
     details: [
       ...readLastLines(join(logs, 'broker-output.log'), 8),

@@ -1,30 +1,32 @@
 import { join } from 'node:path';
+import { administratorLogin } from '../backing-service.ts';
 import { type Holder } from './authority.ts';
 import { authorityFile, certificateFile, keyFile, readPair } from './certificate-files.ts';
 import { UsageError } from '../../terminal/cli-error.ts';
-import { type State } from '../../supervisor/state.ts';
+import { type StateFolder } from '../../supervisor/state.ts';
 import { listApps } from '../../workspace.ts';
 
 /** Names of the server certificates. Client certificates are named after their logins. */
 export const brokerServer = 'broker-server';
 export const databaseServer = 'database-server';
-/** The administrator login of a private broker and database. */
-export const operator = 'jogakbo';
 
 export function isTlsRequested({ JOGAKBO_TLS: wanted = '' } = process.env): boolean {
   if (['1', 'true', '0', 'false', ''].includes(wanted)) return wanted === '1' || wanted === 'true';
   throw new UsageError(`JOGAKBO_TLS is "${wanted}": set it to 1 or unset it.`);
 }
 
-export const getTlsFolder = (state: State): string => join(state.folder, 'tls');
+export const getTlsFolder = (state: StateFolder): string => join(state.folder, 'tls');
 
 /** Creates or renews the store's certificates. @returns their folder; undefined without TLS */
-export async function openTls(state: State): Promise<string | undefined> {
+export async function openTls(state: StateFolder): Promise<string | undefined> {
   if (!isTlsRequested()) return undefined;
   const holders: Holder[] = [
     { name: brokerServer, is: 'server' },
     { name: databaseServer, is: 'server' },
-    ...[operator, ...listApps().map(({ name }) => name)].map((name) => ({ name, is: 'client' as const })),
+    ...[administratorLogin, ...listApps().map(({ name }) => name)].map((name) => ({
+      name,
+      is: 'client' as const,
+    })),
   ];
   // Imported on demand: loading this module takes longer than most commands.
   const { ensureCertificates } = await import('./authority.ts');
@@ -53,9 +55,9 @@ export function withCertificate(address: string, folder: string, name: string): 
   return url.href;
 }
 
-/** The earliest expiry of the server and operator certificates; undefined if one is missing or invalid. */
+/** The earliest expiry of the server and administrator certificates; undefined if one is missing or invalid. */
 export function findTlsExpiry(folder: string): Date | undefined {
-  const ends = [brokerServer, databaseServer, operator].map(
+  const ends = [brokerServer, databaseServer, administratorLogin].map(
     (name) => readPair(folder, name)?.certificate.validToDate.getTime() ?? NaN,
   );
   const first = Math.min(...ends);

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { checkDataFolders, checkPackages, checkSecrets, checkSupervisor } from './checks.ts';
-import { writeRun } from '../supervisor/run-record.ts';
-import { ensureSecrets, openState, type State } from '../supervisor/state.ts';
+import { writeRun } from './run-record.ts';
+import { ensureSecrets, openState, type StateFolder } from './state.ts';
 
-let state: State;
+let state: StateFolder;
 beforeEach(() => {
   state = openState(mkdtempSync(join(tmpdir(), 'jogakbo-checks-')));
 });
@@ -44,7 +44,7 @@ describe('checks of a start and of doctor', () => {
 
   it('report a killed supervisor', () => {
     const supervisor = { pid: process.pid, began: 'another time' };
-    writeRun(state, { supervisor, state: 'ready', publicUrl: '', port: 1, since: 0, services: [] });
+    writeRun(state, { supervisor, phase: 'ready', publicUrl: '', port: 1, since: 0, services: [] });
     expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('was killed') });
     put('run.json', '{"supervisor":');
     expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('run.json') });

@@ -1,19 +1,19 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { InstanceView } from '@jogakbo/contracts-registry';
-import { type BrokerWay, findBrokerWays, checkGivenBroker } from '../backing/rabbitmq/broker.ts';
-import { checkGivenDatabase } from '../backing/postgres/database.ts';
+import { type BrokerWay, findBrokerWays, assertExternalBroker } from '../backing/rabbitmq/broker.ts';
+import { assertExternalDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { image } from '../backing/rabbitmq/docker-broker.ts';
-import { findFreePort, findPortHolder, isFree } from '../supervisor/ports.ts';
-import { readEnvironment, readFolder } from '../supervisor/processes.ts';
+import { findFreePort, findPortHolder, isFree } from './ports.ts';
+import { readEnvironment, readFolder } from './processes.ts';
 import { findInstalledBroker } from '../backing/rabbitmq/private-broker.ts';
-import { findMissingPackages } from '../supervisor/packages.ts';
+import { findMissingPackages } from './packages.ts';
 import { findPackagedPostgres, findPostgresUser } from '../backing/postgres/postgres-binaries.ts';
-import { hasRun, readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
-import { readConfigClients } from '../supervisor/config-secrets.ts';
-import { readStaff } from '../supervisor/staff.ts';
-import { hasSecrets, readSecrets, type State } from '../supervisor/state.ts';
+import { hasRun, readRun, isSupervisorAlive } from './run-record.ts';
+import { readConfigClients } from './config-secrets.ts';
+import { readStaff } from './staff.ts';
+import { hasSecrets, readSecrets, type StateFolder } from './state.ts';
 import { findTlsExpiry, getTlsFolder, isTlsRequested, getTlsRemarks } from '../backing/tls/store-tls.ts';
 
 export interface Check {
@@ -41,7 +41,7 @@ export function checkNode(version = process.versions.node): Check {
       );
 }
 
-export function checkDisk(state: State): Check {
+export function checkDisk(state: StateFolder): Check {
   const { bavail, bsize } = statfsSync(state.folder);
   const free = bavail * bsize;
   const text = `${(free / 1024 ** 3).toFixed(1)} GB free`;
@@ -64,7 +64,7 @@ export function checkPackages(what: 'all' | 'needed', workspace?: string): Check
 }
 
 /** Checks files that must be readable and are not recreated if invalid. */
-export function checkSecrets(state: State): Check {
+export function checkSecrets(state: StateFolder): Check {
   try {
     for (const read of [readSecrets, readStaff, readConfigClients]) read(state);
     return pass('secrets', hasSecrets(state) ? 'readable' : 'created by the first start');
@@ -74,7 +74,7 @@ export function checkSecrets(state: State): Check {
 }
 
 /** Both servers refuse data folders of another owner. */
-export function checkDataFolders(state: State, user = findPostgresUser(), env = process.env): Check {
+export function checkDataFolders(state: StateFolder, user = findPostgresUser(), env = process.env): Check {
   const self = process.getuid?.();
   const owners = [
     ...(env.DATABASE_URL
@@ -107,12 +107,12 @@ function isEmpty(folder: string): boolean {
 }
 
 /** Reports a killed supervisor. The next start takes over from it. */
-export function checkSupervisor(state: State): Check {
+export function checkSupervisor(state: StateFolder): Check {
   const run = readRun(state);
   if (!run && hasRun(state))
     return fail('store', `${state.folder}/run.json cannot be read`, 'end the remaining processes:  npm stop');
   if (!run) return pass('store', 'not running');
-  if (isSupervisorAlive(run)) return pass('store', `${run.state} at ${run.publicUrl}`);
+  if (isSupervisorAlive(run)) return pass('store', `${run.phase} at ${run.publicUrl}`);
   return fail(
     'store',
     `its supervisor (process ${run.supervisor.pid}) was killed`,
@@ -122,7 +122,7 @@ export function checkSupervisor(state: State): Check {
 }
 
 /** Gets the rejected routes from the registry of the running store. Undefined if it does not respond. */
-export async function checkRoutes(state: State): Promise<Check | undefined> {
+export async function checkRoutes(state: StateFolder): Promise<Check | undefined> {
   const run = readRun(state);
   const url = run && isSupervisorAlive(run) && run.services.find(({ name }) => name === 'registry')?.url;
   if (!url) return undefined;
@@ -163,7 +163,7 @@ async function findNextFreePort(port: number): Promise<number> {
   return findFreePort();
 }
 
-export async function checkPort(port: number, state: State): Promise<Check> {
+export async function checkPort(port: number, state: StateFolder): Promise<Check> {
   if (await isFree(port)) return pass('port', `${port} is free`);
   const run = readRun(state);
   if (run && isSupervisorAlive(run) && run.port === port) return pass('port', `${port} is this store's own`);
@@ -188,20 +188,20 @@ export async function checkPort(port: number, state: State): Promise<Check> {
 }
 
 const wayTexts: Record<BrokerWay, () => string> = {
-  given: () => 'RABBITMQ_URL can be used',
-  docker: () => `Docker is running: a start would use ${image}`,
-  installed: () => `a start would use ${findInstalledBroker()}`,
+  external: () => 'RABBITMQ_URL can be used',
+  container: () => `Docker is running: a start would use ${image}`,
+  process: () => `a start would use ${findInstalledBroker()}`,
   install: () => 'the first start would install it with apt-get',
 };
 
-export async function checkBroker(state: State): Promise<Check> {
+export async function checkBroker(state: StateFolder): Promise<Check> {
   try {
     const run = readRun(state);
     if (!process.env.RABBITMQ_URL && run?.broker && isSupervisorAlive(run)) {
       return pass('broker', `${run.broker.title} is running`);
     }
     const [way] = await findBrokerWays();
-    if (way === 'given') await checkGivenBroker(process.env.RABBITMQ_URL!);
+    if (way === 'external') await assertExternalBroker(process.env.RABBITMQ_URL!);
     if (way) return pass('broker', wayTexts[way]());
     return fail(
       'broker',
@@ -216,7 +216,7 @@ export async function checkBroker(state: State): Promise<Check> {
 export async function checkDatabase(): Promise<Check> {
   try {
     if (process.env.DATABASE_URL) {
-      await checkGivenDatabase(process.env.DATABASE_URL);
+      await assertExternalDatabase(process.env.DATABASE_URL);
       return pass('database', 'DATABASE_URL can be used');
     }
     const native = findPackagedPostgres();
@@ -234,7 +234,7 @@ export async function checkDatabase(): Promise<Check> {
 }
 
 /** Undefined if TLS is neither in use nor requested. */
-export function checkTls(state: State, now = Date.now()): Check | undefined {
+export function checkTls(state: StateFolder, now = Date.now()): Check | undefined {
   try {
     const run = readRun(state);
     const runs = run && isSupervisorAlive(run) ? [run.broker, run.database] : undefined;

@@ -9,7 +9,7 @@ import {
   type Options,
 } from 'amqplib';
 import { type Management } from './broker-management.ts';
-import { toDeadLetter, buildOperatorHeaders } from '../../dead-letters/dead-letter.ts';
+import { toDeadLetter, buildResendHeaders } from '../../dead-letters/dead-letter.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 
 /** Exchanges of the previous topology, shared by all services. */
@@ -41,15 +41,15 @@ const getHoldingQueue = (queue: string): string => `takeover.${queue}`;
  * retry queues, except retry queues with messages of unknown services. Each message is acknowledged after the confirm of its
  * copy, so an interrupted migration can be repeated.
  * @param services names of all services
- * @param operator the login of the connection
+ * @param brokerOperator the login of the connection
  * @returns the remaining retry queues
  * @throws CliError while services of the previous version are running
  */
-export async function takeOver(
+export async function migrateTopology(
   connection: ChannelModel,
   management: Management,
   services: readonly string[],
-  operator: string,
+  brokerOperator: string,
 ): Promise<string[]> {
   const { work, retries } = await findOldQueues(management, services);
   if (work.size + retries.length === 0) return [];
@@ -62,7 +62,7 @@ export async function takeOver(
   // From here on, the broker rejects messages of services of the previous version; they stay in the outbox.
   for (const name of sharedExchanges) await channel.deleteExchange(name);
   for (const queue of work.keys()) await divertToHoldingQueue(channel, queue, retries.length > 0);
-  const mover = new MessageMover(channel, operator);
+  const mover = new MessageMover(channel, brokerOperator);
   for (const retry of retries)
     await mover.moveAll(retry, ({ fields }) => {
       const queue = fields.routingKey.replace(/^\d+\./, '').replace(/@.*$/, '');
@@ -134,14 +134,14 @@ async function divertToHoldingQueue(
   }
 }
 
-/** Moves messages between queues as the operator. Services trust the original sender that the operator states. */
+/** Moves messages between queues as the broker operator. Services trust the original sender that it states. */
 class MessageMover {
   private readonly channel: ConfirmChannel;
-  private readonly operator: string;
+  private readonly brokerOperator: string;
 
-  constructor(channel: ConfirmChannel, operator: string) {
+  constructor(channel: ConfirmChannel, brokerOperator: string) {
     this.channel = channel;
-    this.operator = operator;
+    this.brokerOperator = brokerOperator;
   }
 
   /** @param target returns undefined for a message that stays */
@@ -176,8 +176,8 @@ class MessageMover {
     return {
       ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       persistent: true,
-      userId: this.operator,
-      headers: withoutDeliveryHeaders(buildOperatorHeaders(letter, this.operator)),
+      userId: this.brokerOperator,
+      headers: withoutDeliveryHeaders(buildResendHeaders(letter, this.brokerOperator)),
     };
   }
 }

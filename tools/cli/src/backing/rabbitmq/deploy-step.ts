@@ -1,11 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { toConnectOptions } from '@jogakbo/messaging/address';
 import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { DecryptionKeys } from '@jogakbo/messaging/encryption';
 import {
-  BusDescription,
+  type BusDescription,
   resolveGrants,
   type EncryptionKeys,
   type RouteConflict,
@@ -20,10 +19,11 @@ import { computePermissions, type Permissions } from '@jogakbo/messaging/permiss
 import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { connect } from 'amqplib';
 import { type Broker, type Management, findManagement } from './broker-management.ts';
-import { takeOver } from './broker-takeover.ts';
+import { migrateTopology } from './topology-migration.ts';
+import { readBusDescriptions } from '../../bus-descriptions.ts';
 import { readRetryDelays } from './retry-delays.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
-import { readJson, type Secrets } from '../../supervisor/state.ts';
+import { type Secrets } from '../../supervisor/state.ts';
 import { withCertificate } from '../tls/store-tls.ts';
 import { type App, listApps } from '../../workspace.ts';
 
@@ -49,8 +49,8 @@ const getMemoryQueuePolicy = (services: readonly string[]) => ({
 export interface BrokerLogins {
   /** By service name. */
   urls: Record<string, string>;
-  /** The login of the broker's operator; undefined if all services share one login. */
-  operator?: string;
+  /** The login of the broker operator; undefined if all services share one login. */
+  brokerOperator?: string;
   /** Why the services share a login, or which routes were rejected, in one line. */
   remark?: string;
 }
@@ -64,30 +64,8 @@ function buildLoginUrl({ url: server, tls }: Broker, login: string, password: st
   return url.href;
 }
 
-/** Reads the bus description that the build of an app has written. */
-export const readBus = ({ folder }: App): BusDescription | undefined =>
-  BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
-
-/**
- * Reads the descriptions of the built services among `all` (default: of this workspace).
- * @throws CliError if one of `wanted` is not built
- */
-export function readBusDescriptions(
-  wanted: readonly App[],
-  all: readonly App[] = listApps(),
-): BusDescription[] {
-  const missing = wanted.filter((app) => !readBus(app)).map(({ name }) => name);
-  if (missing.length > 0) {
-    throw new CliError(`The build of ${missing.join(', ')} has no bus description.`, {
-      details: missing.map((name) => `apps/${name}/dist/bus.json is missing`),
-      remedies: [`npx nx run-many -t build -p ${missing.join(',')}`],
-    });
-  }
-  return all.flatMap((app) => readBus(app) ?? []);
-}
-
-/** Input of the deploy step: secrets by service name, and the operator's password if the broker URL has none. */
-export interface DeploySecrets extends Pick<Secrets, 'brokerLogins' | 'broker'> {
+/** Passwords by service name, and the administrator's password for the management API of a broker with TLS. */
+export interface DeploySecrets extends Pick<Secrets, 'brokerPasswords' | 'brokerAdministrator'> {
   /** Public keys of the services, the newest first. Senders use only these for encryption. */
   encryptionKeys?: Record<string, EncryptionKeys>;
 }
@@ -106,28 +84,30 @@ export function getPublicKeys(serviceKeys: Record<string, string>): Record<strin
 }
 
 /**
- * Creates a login per service, named after the service, with only the permissions that its contracts imply. Declares
- * exchanges and retry queues, because services have no permission to do so. Migrates brokers of earlier versions.
+ * The deploy step. Creates a login per service, named after the service, with only the permissions that its contracts imply. Declares
+ * exchanges and retry queues, because services have no permission to do so. Publishes the grants and the public keys, and
+ * sets limits. Migrates brokers of earlier versions.
  * @param wanted the services to run
  * @param secrets the passwords and public keys of the services; a login without a password here is not changed
  * @param owner tags the logins of this store; other logins are not changed
  * @returns one shared login if the broker's management API cannot be used
  */
-export async function ensureBrokerLogins(
+export async function runDeployStep(
   broker: Broker,
   wanted: readonly App[],
-  { brokerLogins: passwords, broker: operatorPassword, encryptionKeys }: DeploySecrets,
+  { brokerPasswords: passwords, brokerAdministrator: administratorPassword, encryptionKeys }: DeploySecrets,
   owner: string,
 ): Promise<BrokerLogins> {
-  const management = await findManagement(broker, operatorPassword);
+  const found = await findManagement(broker, administratorPassword);
+  if (!found.management) return shareLogin(broker, wanted, found.reason);
+  const { management } = found;
   const bus = readBusDescriptions(wanted);
   const tag = `jogakbo-${owner}`;
-  const obstacle =
-    typeof management === 'string' ? management : await findForeignLogins(management, broker, bus, tag);
-  if (typeof management === 'string' || obstacle) return createSharedLogins(broker, wanted, obstacle);
-  const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
-  const permissions = computePermissions(bus, operator);
-  const remarks = await register(broker, management, bus, operator, encryptionKeys);
+  const foreign = await findForeignLogins(management, broker, bus, tag);
+  if (foreign) return shareLogin(broker, wanted, foreign);
+  const brokerOperator = decodeURIComponent(new URL(broker.url).username) || 'guest';
+  const permissions = computePermissions(bus, brokerOperator);
+  const remarks = await registerServices(broker, management, bus, brokerOperator, encryptionKeys);
   await defineLogins(management);
   const urls = wanted.flatMap(({ name }) => {
     const password = passwords[name];
@@ -135,7 +115,7 @@ export async function ensureBrokerLogins(
   });
   return {
     urls: Object.fromEntries(urls),
-    operator,
+    brokerOperator,
     ...(remarks.length > 0 && { remark: remarks.join(' ') }),
   };
 
@@ -164,13 +144,9 @@ export async function ensureBrokerLogins(
   }
 }
 
-const createSharedLogins = (
-  broker: Broker,
-  wanted: readonly App[],
-  why: string | undefined,
-): BrokerLogins => ({
+const shareLogin = (broker: Broker, wanted: readonly App[], reason: string): BrokerLogins => ({
   urls: Object.fromEntries(wanted.map(({ name }) => [name, broker.url])),
-  remark: `All services share the login of RABBITMQ_URL, so the broker cannot distinguish or restrict them: ${why}.`,
+  remark: `All services share the login of RABBITMQ_URL, so the broker cannot distinguish or restrict them: ${reason}.`,
 });
 
 /** On an external broker, a login with the name of a service may belong to another application. */
@@ -180,7 +156,7 @@ async function findForeignLogins(
   bus: readonly BusDescription[],
   tag: string,
 ): Promise<string | undefined> {
-  if (kind !== 'given') return undefined;
+  if (kind !== 'external') return undefined;
   const services = new Set(bus.map(({ service }) => service));
   const users = await management.users();
   const others = users.filter(({ name, tags }) => services.has(name) && ![tags].flat().join().includes(tag));
@@ -203,13 +179,13 @@ const formatMissingKeys = (keyless: string[]): string =>
 
 /**
  * Declares exchanges and retry queues, and registers every service with its grants, routes and keys.
- * @returns remarks for the operator, in sentences
+ * @returns remarks for the person at the terminal, in sentences
  */
-async function register(
+async function registerServices(
   { url }: Broker,
   management: Management,
   bus: readonly BusDescription[],
-  operator: string,
+  brokerOperator: string,
   encryptionKeys: Record<string, EncryptionKeys> = {},
 ): Promise<string[]> {
   const connection = await connect(url, {
@@ -223,13 +199,13 @@ async function register(
     channel.on('error', () => undefined);
     const isFirst = !(await hasGrantsStream(connection));
     await assertGrantsStream(channel);
-    const before = isFirst ? [] : await readGrants(channel, operator);
+    const before = isFirst ? [] : await readGrants(channel, brokerOperator);
     const known = listApps().map(({ name }) => name);
     const { services, refused } = resolveGrants(bus, before, known, new Map(Object.entries(encryptionKeys)));
-    await declareTopology(channel, services, operator, readRetryDelays());
+    await declareTopology(channel, services, brokerOperator, readRetryDelays());
     const names = [...new Set([...known, ...services.map(({ service }) => service)])];
-    const remaining = await takeOver(connection, management, names, operator);
-    await publishGrants(channel, services, operator);
+    const remaining = await migrateTopology(connection, management, names, brokerOperator);
+    await publishGrants(channel, services, brokerOperator);
     const keyless = services.filter(
       ({ contracts, encryptionKeys }) => !encryptionKeys && contracts.some(({ sensitive }) => sensitive),
     );

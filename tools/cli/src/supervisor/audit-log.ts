@@ -2,7 +2,7 @@ import { appendFileSync, chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { userInfo } from 'node:os';
 import { toPrintable } from '../terminal/printable.ts';
-import { type State } from '../supervisor/state.ts';
+import { type StateFolder } from './state.ts';
 
 export interface AuditEntry {
   what: 'edit' | 'replay' | 'discard' | 'replay events' | 'rebuild';
@@ -13,14 +13,12 @@ export interface AuditEntry {
 }
 
 /** The user name of the operator, also under sudo. */
-export const getOperatorName = (): string => process.env.SUDO_USER ?? userInfo().username;
+export const getUserName = (): string => process.env.SUDO_USER ?? userInfo().username;
 
 /** Appends a line to audit.log in the state folder. Call it before the action, so that every action is logged. */
-export function audit(state: State, entry: AuditEntry): void {
+export function audit(state: StateFolder, entry: AuditEntry): void {
   const path = join(state.folder, 'audit.log');
-  const line = toPrintable(
-    JSON.stringify({ time: new Date().toISOString(), user: getOperatorName(), ...entry }),
-  );
+  const line = toPrintable(JSON.stringify({ time: new Date().toISOString(), user: getUserName(), ...entry }));
   appendFileSync(path, `${line}\n`, { mode: 0o600, flush: true });
   chmodSync(path, 0o600);
 }
