@@ -3,32 +3,15 @@ import { GuardedCalls, Metrics } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import type { RequestContext } from './request-context.ts';
+import { getLoadClass, loadClasses } from './load-class.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
-
-/**
- * Limits per priority: share of the requests in flight (`share`), share of the queue for one service (`queue`), and multiple
- * of the allowed event-loop delay (`delay`). Low priorities are rejected first. They get short queues, because under overload a long queue adds only latency and memory.
- */
-const priorities = {
-  low: { share: 0.6, queue: 0.125, delay: 1 },
-  normal: { share: 0.8, queue: 0.25, delay: 2 },
-  high: { share: 1, queue: 1, delay: 4 },
-  /** Never shed for event-loop delay, so that operators can end an overload. */
-  operator: { share: 1, queue: 1, delay: Infinity },
-} as const;
-export type Priority = keyof typeof priorities;
 
 /** Milliseconds between samples of the event-loop delay, and the weight of the latest one (moving average). */
 const sampleIntervalMs = 100;
 const sampleWeight = 0.3;
 /** Maximum of one sample, in milliseconds: a process that was suspended is not overloaded when it resumes. */
 const maxSampleMs = 1_000;
-
-/** The priority that the contract declares. Requests of operators come before all others. */
-export function getPriority({ access, contract }: Pick<Route, 'access' | 'contract'>): Priority {
-  return access === 'operator' ? 'operator' : (contract.priority ?? 'normal');
-}
 
 /** Load shedding: rejects at once the requests that the gateway could not answer in time. */
 @Injectable()
@@ -73,15 +56,15 @@ export class Load implements OnApplicationShutdown {
    * @returns whether it is admitted
    */
   tryAdmit(route: Route, callsService: boolean, context: RequestContext): boolean {
-    const priority = getPriority(route);
-    const { share, delay } = priorities[priority];
+    const loadClass = getLoadClass(route);
+    const { share, delay } = loadClasses[loadClass];
     const { maxInFlight, maxLoopDelay } = this.settings;
     const isOverloaded =
       this.#inFlight >= maxInFlight * share ||
       this.#delay > maxLoopDelay * delay ||
       (callsService && !this.#hasCapacity(route));
     if (isOverloaded) {
-      this.#shed.inc({ priority });
+      this.#shed.inc({ priority: loadClass });
       return false;
     }
     this.#inFlight += 1;
@@ -92,12 +75,12 @@ export class Load implements OnApplicationShutdown {
   /** For requests admitted before it was known that the service is called. @throws RemoteFault `overloaded` */
   mustHaveCapacity(route: Route): void {
     if (this.#hasCapacity(route)) return;
-    this.#shed.inc({ priority: getPriority(route) });
+    this.#shed.inc({ priority: getLoadClass(route) });
     throw new RemoteFault('overloaded', `too many requests wait for ${route.service}`);
   }
 
   #hasCapacity(route: Route): boolean {
-    return !this.calls.isFull(route.service, priorities[getPriority(route)].queue);
+    return !this.calls.isFull(route.service, loadClasses[getLoadClass(route)].queue);
   }
 
   #sample(): void {
