@@ -9,6 +9,7 @@ import {
   type JWTPayload,
   type JWTVerifyGetKey,
 } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { KnownServices } from './known-services.ts';
 import type { VerifiedToken } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
@@ -19,7 +20,7 @@ const algorithms = ['ES256', 'EdDSA', 'Ed25519'];
 const fetchCooldownMs = 5_000;
 /** Age of the keys, in milliseconds, from which they are refreshed in the background. */
 const refreshAfterMs = 300_000;
-/** Maximum number of cached tokens. The least recently used one is evicted first. */
+/** Maximum number of cached tokens. */
 const maxCachedTokens = 5_000;
 
 /**
@@ -28,7 +29,7 @@ const maxCachedTokens = 5_000;
  */
 @Injectable()
 export class Tokens {
-  readonly #verified = new Map<string, VerifiedToken>();
+  readonly #verified = new LRUCache<string, VerifiedToken>({ max: maxCachedTokens });
   #keys: { text: string; find: JWTVerifyGetKey } | undefined;
   #triedAt = -Infinity;
   #fetching: Promise<boolean> | undefined;
@@ -50,16 +51,12 @@ export class Tokens {
     const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization.trim())?.[1];
     if (more.length > 0 || !token?.split('.').every(isCanonical)) throw createTokenRejection();
     const known = this.#verified.get(token);
-    if (known) {
-      this.#verified.delete(token);
-      if (known.expiresAt > Date.now()) {
-        this.#verified.set(token, known);
-        this.#refreshWhenStale();
-        return known;
-      }
+    if (known && known.expiresAt > Date.now()) {
+      this.#refreshWhenStale();
+      return known;
     }
+    this.#verified.delete(token);
     const verified = await this.#verify(token);
-    if (this.#verified.size >= maxCachedTokens) this.#verified.delete(this.#verified.keys().next().value!);
     this.#verified.set(token, verified);
     return verified;
   }
