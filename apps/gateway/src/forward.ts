@@ -9,6 +9,7 @@ import {
   type RequestOptions,
 } from '@jogakbo/messaging';
 import { Metrics, SplitCalls } from '@jogakbo/service';
+import { negotiateLanguage } from '@jogakbo/service/negotiate-language';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { parseVersions } from './conditional.ts';
@@ -17,7 +18,6 @@ import { readIdempotencyKey, buildLocation, parseWaitSeconds } from './headers.t
 import { HttpUpstreams } from './http-upstream.ts';
 import { buildInput } from './input.ts';
 import { KnownServices } from './known-services.ts';
-import { negotiateLanguage } from './language.ts';
 import { Load } from './load.ts';
 import { ServicePages } from './pages.ts';
 import { isNoCache, isUnreachable, PublicReads, type Representation } from './public-reads.ts';

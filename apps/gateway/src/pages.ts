@@ -1,8 +1,8 @@
 import type { PageAnswer, PageRequest } from '@jogakbo/contract';
 import { RabbitClient, toSplitKey, type CallContext } from '@jogakbo/messaging';
+import { negotiateLanguage } from '@jogakbo/service/negotiate-language';
 import { Injectable } from '@nestjs/common';
 import type { RequestContext } from './request-context.ts';
-import { negotiateLanguage } from './language.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 

@@ -1,3 +1,5 @@
+import { negotiateLanguage } from '@jogakbo/service/negotiate-language';
+
 /** The texts of the sign-in pages, by language. */
 const texts = {
   ko: {
@@ -52,13 +54,11 @@ const hasTexts = (language: string): language is keyof typeof texts => Object.ha
 export const getTexts = (language: string): Texts => (hasTexts(language) ? texts[language] : texts.en);
 
 /**
- * Chooses the language of a page: the first one of the header Accept-Language that is available.
+ * Chooses the language of a page, from those that have texts.
+ * @param accept the header Accept-Language
  * @param languages the setting; the first one that has texts is the default, else English
  */
-export function chooseLanguage(accepted: string | undefined, languages: readonly string[]): string {
+export function chooseLanguage(accept: string | undefined, languages: readonly string[]): string {
   const available = languages.filter(hasTexts);
-  const wanted = (accepted ?? '').split(',').map((range) => range.split(';')[0]!.trim().toLowerCase());
-  const isWanted = (range: string) => (language: string) =>
-    range === language.toLowerCase() || range.startsWith(`${language.toLowerCase()}-`);
-  return wanted.flatMap((range) => available.find(isWanted(range)) ?? [])[0] ?? available[0] ?? 'en';
+  return negotiateLanguage(accept, available.length > 0 ? available : ['en']);
 }
