@@ -14,6 +14,7 @@ import type { RequestContext } from './request-context.ts';
 import { homeIndex, homePage, homePolicy } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
 import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';
+import { Representation } from './representation.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -113,7 +114,7 @@ const ownRoutes: OwnRoute[] = [
 @Injectable()
 export class Documents {
   readonly #assets = new DocsAssets();
-  readonly #rendered = new Map<string, { table: RouteTable; text: string; etag: string }>();
+  readonly #rendered = new Map<string, { table: RouteTable; document: Representation }>();
 
   constructor(
     private readonly services: KnownServices,
@@ -169,11 +170,10 @@ export class Documents {
     if (rendered?.table !== table) {
       const text = JSON.stringify(render());
       const etag = `W/"${createHash('sha1').update(text).digest('base64url')}"`;
-      rendered = { table, text, etag };
+      rendered = { table, document: new Representation(text, etag) };
       this.#rendered.set(path, rendered);
     }
-    const { text, etag } = rendered;
-    context.header('cache-control', 'no-cache').sendRepresentation(200, text, etag);
+    context.header('cache-control', 'no-cache').sendRepresentation(200, rendered.document);
   }
 
   /** The announced contracts without rejected routes. */

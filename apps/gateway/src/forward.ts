@@ -20,7 +20,8 @@ import { buildInput } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
 import { ServicePages } from './pages.ts';
-import { isNoCache, isUnreachable, PublicReads, type Representation } from './public-reads.ts';
+import { isNoCache, isUnreachable, PublicReads } from './public-reads.ts';
+import { Representation } from './representation.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { Completions } from './wait.ts';
@@ -139,14 +140,16 @@ export class Forward {
       const input = readInput();
       const key = `${variant} ${contract.name} ${JSON.stringify(input)}`;
       const wants = { fresh: caller !== undefined || noCache, allowStale: !noCache };
-      const { at, stale, ...hit } = await this.reads.read(service, key, http.cache, wants, () => load(input));
+      const { representation, at, stale } = await this.reads.read(service, key, http.cache, wants, () =>
+        load(input),
+      );
       if (!wants.fresh || stale !== undefined)
         context.header('age', String(Math.floor((performance.now() - at) / 1_000)));
       if (stale !== undefined) {
         this.#degraded.inc({ route: route.pattern, how: 'stale' });
         context.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
       }
-      read = hit;
+      read = representation;
     } else if (isShareable(route) && !caller && !noCache)
       read = await this.reads.coalesce(`${variant} ${context.url}`, async () => load(readInput()));
     else read = await load(readInput());
@@ -154,7 +157,7 @@ export class Forward {
     context.header('cache-control', cacheControl(route, callContext));
     if (!http.document) context.header('content-language', language).append('vary', 'Accept-Language');
     if (http.cache) context.append('vary', 'Authorization');
-    context.sendRepresentation(http.status, read.text, read.etag);
+    context.sendRepresentation(http.status, read);
   }
 
   /** Reserves half of the request timeout for the fallback, if there is one. */
@@ -237,7 +240,7 @@ function represent({ http }: Route, output: Output | null, language: string): Re
   const etag = version
     ? `"${String(version)}.${language}"`
     : `W/"${hash('sha1', text, 'base64url')}.${language}"`;
-  return { text, etag };
+  return new Representation(text, etag);
 }
 
 /** Responses that depend on the caller are never cached; others are revalidated or cached as the contract says. */

@@ -3,15 +3,11 @@ import type { HttpBinding } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-
-/** A response as it is sent. */
-export interface Representation {
-  text: string;
-  etag: string;
-}
+import type { Representation } from './representation.ts';
 
 /** A response with the time of its request (milliseconds of `performance.now()`). */
-interface CachedRepresentation extends Representation {
+interface CachedRepresentation {
+  representation: Representation;
   at: number;
 }
 
@@ -26,6 +22,8 @@ interface Freshness {
 
 /** Maximum size of the cache in characters, responses and keys. The least recently used entry is evicted first. */
 const maxCacheSize = 8_000_000;
+/** A response counts this often, because of its compressed forms. */
+const sizeFactor = 1.5;
 /** Additional size of each entry. */
 const entryOverhead = 200;
 
@@ -49,7 +47,8 @@ export const isUnreachable = (error: unknown): boolean =>
 export class PublicReads {
   readonly #cache = new LRUCache<string, CachedRepresentation>({
     maxSize: maxCacheSize,
-    sizeCalculation: ({ text }, key) => text.length + key.length + entryOverhead,
+    sizeCalculation: ({ representation: { text } }, key) =>
+      Math.ceil(sizeFactor * text.length) + key.length + entryOverhead,
   });
   readonly #inFlight = new Map<string, Promise<CachedRepresentation>>();
   readonly #currentBatch = new Map<string, Promise<Representation>>();
@@ -104,8 +103,8 @@ export class PublicReads {
   ): Promise<CachedRepresentation> {
     // The age starts at the request: the response may miss changes made after it.
     const at = performance.now();
-    const loaded = load().then((answer) => {
-      const cached = { ...answer, at };
+    const loaded = load().then((representation) => {
+      const cached = { representation, at };
       const ttl = (maxAge + staleIfError) * 1_000 - (performance.now() - at);
       if (ttl > 0 && (!fresh || staleIfError > 0)) this.#cache.set(name, cached, { ttl });
       return cached;

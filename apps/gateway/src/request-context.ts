@@ -6,12 +6,12 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { parse, type ParsedUrlQuery } from 'node:querystring';
-import { promisify } from 'node:util';
-import { brotliCompress, constants, gzip } from 'node:zlib';
 import { childTrace, getTraceId, type Caller, type TraceContext } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
 import Negotiator from 'negotiator';
 import { toCodingTag, isNotModified } from './conditional.ts';
 import { readRequestId } from './headers.ts';
+import { compress, type Coding, type Representation } from './representation.ts';
 import type { Route } from './routes.ts';
 
 /** Result of admission: the matched route, its parameters and the authenticated member. */
@@ -25,21 +25,16 @@ const jsonType = 'application/json; charset=utf-8';
 /** Minimum response size for compression, in bytes. */
 const minCompressedBytes = 1_024;
 const compressible = /^(text\/|application\/(json|xml|javascript|[\w.-]+\+(json|xml))|image\/svg\+xml)/;
-const compress = {
-  br: promisify(brotliCompress),
-  gzip: promisify(gzip),
-};
-/** Level 4 of 11: as fast as gzip, with a smaller result. */
-const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
 
 const emptyQuery: ParsedUrlQuery = Object.freeze(Object.create(null) as ParsedUrlQuery);
-type Coding = 'br' | 'gzip';
 /** Content codings in order of preference. */
 const codings: Coding[] = ['br', 'gzip'];
 /** The types of negotiator lack the second parameter. */
 interface Encodings extends Negotiator {
   encodings(available?: string[], options?: { preferred: string[] }): string[];
 }
+
+const logger = new Logger('http');
 
 /**
  * A request and its response. It uses Node's HTTP server without a framework, which would take most of the time of a
@@ -163,23 +158,26 @@ export class RequestContext {
   /** Sends the response, without content only status and headers. */
   send(status: number, content?: string | Buffer): void {
     if (content === undefined || status === 204 || status === 304) return this.#write(status);
-    this.#deliver(status, content, status === 206 ? undefined : this.chooseCoding(content));
+    const coding = status === 206 ? undefined : this.chooseCoding(content);
+    this.#deliver(status, content, coding, (coding) => compress(coding, content));
   }
 
   /**
    * Sends JSON, or 304 if the client already has it.
-   * @param etag of the version; a strong one differs per content coding (RFC 9110, section 8.8.3.3)
+   * @param representation a strong ETag differs per content coding (RFC 9110, section 8.8.3.3)
    * @throws Rejection `precondition-failed`
    */
-  sendRepresentation(status: number, json: string, etag: string): void {
+  sendRepresentation(status: number, representation: Representation): void {
+    const { text, etag } = representation;
     this.header('content-type', jsonType);
-    const coding = this.chooseCoding(json);
-    if (!this.#answerNotModified(etag, coding)) this.#deliver(status, json, coding);
+    const coding = this.chooseCoding(text);
+    if (!this.#answerNotModified(etag, coding))
+      this.#deliver(status, text, coding, (coding) => representation.compress(coding));
   }
 
   /**
    * Sends a file of at least 1 KB, or 304 if the client already has it. Needs the content type.
-   * @param etag like that of `sendRepresentation`
+   * @param etag as in `Representation`
    * @param read gets the content in this coding; called only if it is sent. Not Brotli, which takes four times the memory
    */
   sendFile(etag: string, read: (coding: 'gzip' | undefined) => Promise<Buffer>): void {
@@ -187,10 +185,7 @@ export class RequestContext {
     if (this.#answerNotModified(etag, coding)) return;
     if (coding) this.header('content-encoding', coding);
     if (this.method === 'HEAD') return this.#write(200);
-    read(coding).then(
-      (content) => this.#write(200, content, content.length),
-      (error: Error) => this.response.destroy(error),
-    );
+    this.#writeWhenRead(200, read(coding));
   }
 
   /** Sets the ETag. @returns true if the client already has this version, and 304 was sent */
@@ -228,14 +223,28 @@ export class RequestContext {
     return coding === 'identity' ? undefined : (coding as Coding | undefined);
   }
 
-  #deliver(status: number, content: string | Buffer, coding: Coding | undefined): void {
+  #deliver(
+    status: number,
+    content: string | Buffer,
+    coding: Coding | undefined,
+    compressed: (coding: Coding) => Promise<Buffer>,
+  ): void {
     if (!coding) return this.#write(status, content, Buffer.byteLength(content));
     this.header('content-encoding', coding);
     // The length is unknown without compressing.
     if (this.method === 'HEAD') return this.#write(status);
-    compress[coding](content, coding === 'br' ? brotliOptions : {}).then(
-      (compressed) => this.#write(status, compressed, compressed.length),
-      (error: Error) => this.response.destroy(error),
+    this.#writeWhenRead(status, compressed(coding));
+  }
+
+  /** If the content cannot be read, the connection is closed without a response: the headers describe that content. */
+  #writeWhenRead(status: number, reading: Promise<Buffer>): void {
+    reading.then(
+      (content) => this.#write(status, content, content.length),
+      (error: Error) => {
+        const { method, route, traceId } = this;
+        logger.error({ err: error, route, traceId }, `${method} ${route} failed`);
+        this.response.destroy(error);
+      },
     );
   }
 
