@@ -23,6 +23,18 @@ describe('the example client', () => {
   });
 });
 
+describe('ROLES', () => {
+  it.each(['member', 'owner', 'operator', 'public'])(
+    'must not contain %s: the platform reserves it',
+    async (role) => {
+      await expect(open({ ROLES: `moderator,${role}` })).rejects.toThrow(
+        /^ROLES .*is reserved by the platform/,
+      );
+      await expect(open({ ROLES: 'moderator' })).resolves.toBeDefined();
+    },
+  );
+});
+
 describe('TOKEN_ISSUER', () => {
   it('has no default', async () => {
     for (const LOCAL_MODE of ['false', 'true'])

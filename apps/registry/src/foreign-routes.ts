@@ -1,6 +1,6 @@
 import {
-  accesses,
   CallPolicy,
+  listPolicies,
   pathParameters,
   routesOverlap,
   type Access,
@@ -35,7 +35,7 @@ export function buildContract(
     .map((route) => route.trim().replace(/ +/, ' '))
     .filter(Boolean);
   const access = metadata['access'] as Access | undefined;
-  const policies: readonly string[] = [...accesses, ...roles];
+  const policies = listPolicies(roles);
   if (routes.length > 0 && !(access && policies.includes(access))) {
     throw new BadMetadata(`access: must be one of ${policies.join(', ')}: a route needs an access policy`);
   }

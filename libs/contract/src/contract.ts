@@ -12,6 +12,9 @@ import type { FieldError, Rejection } from './rejection.ts';
 export type Access = (typeof accesses)[number] | (string & {});
 export const accesses = ['public', 'member', 'owner', 'operator'] as const;
 
+/** All access policies of a workspace. @param roles those that `jogakbo.config.ts` declares */
+export const listPolicies = (roles: readonly string[]): string[] => [...accesses, ...roles];
+
 /** The role that members need for an access policy; undefined if any member may use it, or everybody. */
 export const getRequiredRole = (access: Access): string | undefined =>
   ['public', 'member', 'owner'].includes(access) ? undefined : access;

@@ -1,6 +1,7 @@
 export {
   accesses,
   getRequiredRole,
+  listPolicies,
   type Access,
   type HandlerOutput,
   type AnyCommand,
@@ -49,6 +50,7 @@ export {
   Id,
   matchesVersion,
   Language,
+  DeclaredRole,
   RoleName,
   undeterminedLanguage,
   createPageSchema,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { accesses } from './contract.ts';
 
 /** An identifier: a UUID, version 7 if the store creates it. Upper case is equivalent (RFC 9562) and becomes lower case. */
 export const Id = z.uuid().toLowerCase();
@@ -27,11 +28,17 @@ export type Language = z.infer<typeof Language>;
 /** The language of messages that no client has caused (BCP 47, ISO 639-2): services then choose their default. */
 export const undeterminedLanguage = 'und';
 
-/** The name of a role of members, as `jogakbo.config.ts` declares it. */
+/** The name of a role of members: one that `jogakbo.config.ts` declares, or one of the platform. */
 export const RoleName = z
   .string()
   .max(60)
   .regex(/^[a-z]+(-[a-z0-9]+)*$/, 'must be in kebab-case');
+
+/** The name of a role that a workspace declares: none of the access policies of the platform. */
+export const DeclaredRole = RoleName.refine(
+  (role) => !(accesses as readonly string[]).includes(role),
+  'is reserved by the platform',
+);
 
 /** The fields of every cursor-paged query. `cursor` is opaque: the `nextCursor` of the previous page. */
 export const pageQuery = {

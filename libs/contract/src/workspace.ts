@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { accesses } from './contract.ts';
-import { Language, RoleName } from './vocabulary.ts';
+import { DeclaredRole, Language } from './vocabulary.ts';
 
 /** `METHOD /path`, as in a contract. */
 export const RouteName = z
@@ -12,14 +11,7 @@ export const WorkspaceConfig = z
   .strictObject({
     name: z.string().min(1),
     /** Roles of members, in addition to `member` and `operator`. Contracts use them as access policies. */
-    roles: z
-      .array(
-        RoleName.refine(
-          (role) => !(accesses as readonly string[]).includes(role),
-          'is reserved by the platform',
-        ),
-      )
-      .default([]),
+    roles: z.array(DeclaredRole).default([]),
     /** Languages of texts for members. The first one is used if a client accepts none of them. */
     languages: z.array(Language).min(1),
     /** The gateway is ready when it serves these routes. */

@@ -1,4 +1,4 @@
-import { Language, RoleName } from '@jogakbo/contract';
+import { DeclaredRole, Language } from '@jogakbo/contract';
 import { z } from 'zod';
 import { environmentOnly } from './settings.ts';
 
@@ -12,6 +12,6 @@ export const languagesSetting = list
 export const rolesSetting = environmentOnly(
   list
     .prefault('')
-    .pipe(z.array(RoleName))
+    .pipe(z.array(DeclaredRole))
     .describe('roles of members in addition to member and operator, separated by commas'),
 );

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { accesses } from '@jogakbo/contract';
+import { accesses, listPolicies } from '@jogakbo/contract';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 
 /** The part of bus.json that this check reads. */
@@ -18,7 +18,7 @@ export async function assertDeclaredRoles(app: string, { contracts = [] }: Descr
   );
   if (policies.every(({ access }) => (accesses as readonly string[]).includes(access))) return;
   const { roles } = await readWorkspaceConfig(path.resolve());
-  const known: readonly string[] = [...accesses, ...roles];
+  const known = listPolicies(roles);
   const problems = policies
     .filter(({ access }) => !known.includes(access))
     .map(
