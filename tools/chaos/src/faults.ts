@@ -28,7 +28,7 @@ export interface FaultEffect {
   /** Whether the fault took effect. */
   hit: boolean;
   /** Details for the report. */
-  said: string;
+  detail: string;
   /** The crash points at which a process killed itself. */
   points?: readonly string[];
 }
@@ -45,12 +45,12 @@ async function findPid({ store }: FaultContext, service: string): Promise<number
 }
 
 function sendSignal(pid: number | undefined, name: NodeJS.Signals): FaultEffect {
-  if (!pid) return { hit: false, said: 'already down' };
+  if (!pid) return { hit: false, detail: 'already down' };
   try {
     process.kill(pid, name);
-    return { hit: true, said: `${name} to process ${pid}` };
+    return { hit: true, detail: `${name} to process ${pid}` };
   } catch {
-    return { hit: false, said: 'process already gone' };
+    return { hit: false, detail: 'process already gone' };
   }
 }
 
@@ -105,10 +105,10 @@ export const faults: Record<FaultName, Fault> = {
     description: 'SIGSTOP of a service for 5 s (in long runs also 20 s), then SIGCONT',
     inject: async (context, { service, lasts }) => {
       const pid = await findPid(context, service);
-      const { hit, said } = sendSignal(pid, 'SIGSTOP');
+      const { hit, detail } = sendSignal(pid, 'SIGSTOP');
       await waitSeconds(context, lasts);
       sendSignal(pid, 'SIGCONT');
-      return { hit, said: `${said}, for ${lasts} s` };
+      return { hit, detail: `${detail}, for ${lasts} s` };
     },
   },
   term: {
@@ -125,7 +125,7 @@ export const faults: Record<FaultName, Fault> = {
         if (sendSignal(pid, 'SIGTERM').hit) hit.push(service);
         await waitUntilReady(context, service, pid, 8_000);
       }
-      return { hit: hit.length > 0, said: `SIGTERM to ${hit.join(', ') || 'no service'}` };
+      return { hit: hit.length > 0, detail: `SIGTERM to ${hit.join(', ') || 'no service'}` };
     },
   },
   broker: {
@@ -141,10 +141,10 @@ export const faults: Record<FaultName, Fault> = {
     inject: async (context) => {
       const pid = await findPid(context, 'database');
       const children = pid ? listChildren(pid) : [];
-      const { hit, said } = sendSignal(pid, 'SIGKILL');
+      const { hit, detail } = sendSignal(pid, 'SIGKILL');
       for (const child of children) sendSignal(child, 'SIGKILL');
       await waitUntilReady(context, 'database', pid);
-      return { hit, said: `${said} and to ${children.length} children` };
+      return { hit, detail: `${detail} and to ${children.length} children` };
     },
   },
   connections: {
@@ -159,7 +159,7 @@ export const faults: Record<FaultName, Fault> = {
       await Promise.all(
         all.map(({ name }) => store.callManagementApi('DELETE', `connections/${encodeURIComponent(name)}`)),
       );
-      return { hit: all.length > 0, said: `${all.length} closed` };
+      return { hit: all.length > 0, detail: `${all.length} closed` };
     },
   },
   queue: {
@@ -174,10 +174,10 @@ export const faults: Record<FaultName, Fault> = {
         names.map((name) => store.callManagementApi('GET', `queues/%2F/${name}`)),
       );
       const existing = names.filter((_, i) => found[i] !== undefined);
-      if (existing.length === 0) return { hit: false, said: `${service} has no such queue` };
+      if (existing.length === 0) return { hit: false, detail: `${service} has no such queue` };
       const name = new Random(seed, `queue at ${at}`).pick(existing);
       await store.callManagementApi('DELETE', `queues/%2F/${name}`);
-      return { hit: true, said: name };
+      return { hit: true, detail: name };
     },
   },
   duplicates: {
@@ -185,7 +185,7 @@ export const faults: Record<FaultName, Fault> = {
       'for 5 s, sends every event and command a second time, at once or later and in another order',
     inject: async ({ tap, seed, abortSignal }, { at, lasts }) => {
       const copies = await tap.copyFor(lasts * 1_000, new Random(seed, `duplicates at ${at}`), abortSignal);
-      return { hit: copies > 0, said: `${copies} copies` };
+      return { hit: copies > 0, detail: `${copies} copies` };
     },
   },
   crash: {
@@ -205,7 +205,7 @@ export const faults: Record<FaultName, Fault> = {
       const crashed = control.disarm(crashes);
       return {
         hit: crashed.length > 0,
-        said:
+        detail:
           crashed.map(({ service, point }) => `${service} ${point}`).join(', ') ||
           'no crash point was reached',
         points: crashed.map(({ point }) => point),
@@ -216,14 +216,14 @@ export const faults: Record<FaultName, Fault> = {
     description: 'for 10 s, adds 50 ms each way between services and broker, and services and database',
     inject: async (context, { lasts }) => {
       await context.links.delay(50, waitSeconds(context, lasts));
-      return { hit: true, said: `50 ms each way, for ${lasts} s` };
+      return { hit: true, detail: `50 ms each way, for ${lasts} s` };
     },
   },
   cut: {
     description: 'resets every connection between services and broker, and services and database',
     inject: async ({ links }) => {
       const count = links.resetAll();
-      return { hit: count > 0, said: `${count} reset` };
+      return { hit: count > 0, detail: `${count} reset` };
     },
   },
   swallow: {
@@ -232,34 +232,34 @@ export const faults: Record<FaultName, Fault> = {
       const peers: Peer[] = ['RABBITMQ_URL', 'DATABASE_URL'];
       const peer = new Random(context.seed, `swallow at ${at}`).pick(peers);
       const lost = await context.links.dropTraffic(service, peer, waitSeconds(context, lasts));
-      const said = `${lost} bytes lost between it and the ${peer === 'DATABASE_URL' ? 'database' : 'broker'}`;
-      return { hit: lost > 0, said };
+      const detail = `${lost} bytes lost between it and the ${peer === 'DATABASE_URL' ? 'database' : 'broker'}`;
+      return { hit: lost > 0, detail };
     },
   },
   disk: {
     description: 'for 8 s, fills the disk of the database; skipped if chaos may not mount a disk',
     inject: async (context, { lasts }) => {
       const { disk } = context;
-      if (!disk) return { hit: false, said: 'skipped: chaos may not mount a disk' };
+      if (!disk) return { hit: false, detail: 'skipped: chaos may not mount a disk' };
       const size = disk.fill();
       await waitSeconds(context, lasts);
       disk.empty();
-      if (size === undefined) return { hit: false, said: 'could not fill the disk' };
+      if (size === undefined) return { hit: false, detail: 'could not fill the disk' };
       // A failed write to its log makes PostgreSQL recover or exit. The supervisor restarts it.
       await waitUntilReady(context, 'database', undefined);
-      return { hit: true, said: `full at ${size >> 20} MB, for ${lasts} s` };
+      return { hit: true, detail: `full at ${size >> 20} MB, for ${lasts} s` };
     },
   },
   clock: {
     description:
       'for 10 s, moves the clock of a service an hour forward or back; skipped without libfaketime',
     inject: async (context, { service, at, lasts }) => {
-      if (!context.hasClocks) return { hit: false, said: 'skipped: libfaketime is not installed' };
+      if (!context.hasClocks) return { hit: false, detail: 'skipped: libfaketime is not installed' };
       const offset = new Random(context.seed, `clock at ${at}`).pick(['+3600', '-3600']);
       context.control.setClock(service, offset);
       await waitSeconds(context, lasts);
       context.control.setClock(service, '+0');
-      return { hit: true, said: `${offset} s, for ${lasts} s` };
+      return { hit: true, detail: `${offset} s, for ${lasts} s` };
     },
   },
 };

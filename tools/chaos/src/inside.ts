@@ -10,10 +10,6 @@ type ConfirmCallback = (error: Error | null, ok: unknown) => void;
 
 const service = /\bapps\/([a-z-]+)\/dist\/main\.js$/.exec(process.argv[1] ?? '')?.[1];
 const { CHAOS_FOLDER: folder, CHAOS_PORTS: ports } = process.env;
-if (service && folder && ports) {
-  connectThrough(JSON.parse(ports) as Record<string, Record<string, number>>);
-  await applyControlState(folder);
-}
 
 function connectThrough(links: Record<string, Record<string, number>>): void {
   for (const [name, port] of Object.entries(links[service!] ?? {})) {
@@ -22,68 +18,86 @@ function connectThrough(links: Record<string, Record<string, number>>): void {
   }
 }
 
+/** Ends this process at the crash points that are armed for this service. */
+class CrashPoints {
+  readonly #folder: string;
+  readonly #counts = new Map<string, number>();
+  crashes: ControlState['crashes'] = [];
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  reach(point: string): void {
+    for (const { id, nth } of this.crashes.filter((crash) => crash.point === point)) {
+      this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
+      if (this.#counts.get(id)! < nth) continue;
+      writeFileSync(join(this.#folder, id), '');
+      process.kill(process.pid, 'SIGKILL');
+    }
+  }
+
+  /** Delayed by 1 ms, so that the written bytes have left this process. */
+  reachSoon(point: string): void {
+    if (this.crashes.some((crash) => crash.point === point)) setTimeout(() => this.reach(point), 1);
+  }
+}
+
 async function applyControlState(folder: string): Promise<void> {
-  // Imported here, so that other processes with this environment, such as the command line, do not load it.
-  const { default: pg } = await import('pg');
-  let { crashes }: ControlState = { crashes: [], clocks: {} };
-  const counts = new Map<string, number>();
+  const points = new CrashPoints(folder);
   const read = () => {
     const state = JSON.parse(readFileSync(join(folder, 'control.json'), 'utf8')) as ControlState;
-    crashes = state.crashes.filter((one) => one.service === service && !existsSync(join(folder, one.id)));
+    points.crashes = state.crashes.filter(
+      (one) => one.service === service && !existsSync(join(folder, one.id)),
+    );
     // libfaketime reads this variable at every call.
     if (process.env.FAKETIME) process.env.FAKETIME = state.clocks[service!] ?? '+0';
   };
   read();
   setInterval(read, 100).unref();
+  await wrapDatabase(points);
+  wrapBroker(points);
+}
 
-  const isArmed = (point: string) => crashes.some((crash) => crash.point === point);
-  const reach = (point: string) => {
-    for (const { id, nth } of crashes.filter((crash) => crash.point === point)) {
-      counts.set(id, (counts.get(id) ?? 0) + 1);
-      if (counts.get(id)! < nth) continue;
-      writeFileSync(join(folder, id), '');
-      process.kill(process.pid, 'SIGKILL');
-    }
-  };
-  /** Delayed by 1 ms, so that the written bytes have left this process. */
-  const reachSoon = (point: string) => {
-    if (isArmed(point)) setTimeout(reach, 1, point);
-  };
-
+async function wrapDatabase(points: CrashPoints): Promise<void> {
+  // Imported here, so that other processes with this environment, such as the command line, do not load it.
+  const { default: pg } = await import('pg');
   wrapMethod(pg.Client.prototype, 'query', (query, args) => {
     const [statement] = args as [string | { text?: string } | undefined];
     const text = typeof statement === 'string' ? statement : statement?.text;
     // The UPDATE runs outside of a transaction, so it commits itself.
     if (!/^(COMMIT$|UPDATE outbox SET published_at = \$2)/.test(text ?? '')) return query();
-    reach('before commit');
+    points.reach('before commit');
     const result = query();
     void Promise.resolve(result).then(
-      () => reach('after commit'),
+      () => points.reach('after commit'),
       () => undefined,
     );
     return result;
   });
+}
 
+function wrapBroker(points: CrashPoints): void {
   const require = createRequire(import.meta.url);
   // The library does not export these classes.
   const { Channel, ConfirmChannel } = require(
     join(dirname(require.resolve('amqplib')), 'lib', 'channel_model.js'),
   ) as Record<'Channel' | 'ConfirmChannel', { prototype: object }>;
   wrapMethod(ConfirmChannel.prototype, 'publish', (publish, args) => {
-    reach('before publish');
+    points.reach('before publish');
     const onConfirm = args[4] as ConfirmCallback;
     const result = publish(...args.slice(0, 4), ((error, ok) => {
-      reach('before confirm');
+      points.reach('before confirm');
       onConfirm(error, ok);
-      reach('after confirm');
+      points.reach('after confirm');
     }) satisfies ConfirmCallback);
-    reachSoon('after publish');
+    points.reachSoon('after publish');
     return result;
   });
   wrapMethod(Channel.prototype, 'ack', (ack) => {
-    reach('before ack');
+    points.reach('before ack');
     ack();
-    reachSoon('after ack');
+    points.reachSoon('after ack');
   });
 }
 
@@ -98,4 +112,9 @@ function wrapMethod(
   methods[name] = function (this: unknown, ...given: unknown[]) {
     return wrap((...args) => method.apply(this, args.length > 0 ? args : given), given);
   };
+}
+
+if (service && folder && ports) {
+  connectThrough(JSON.parse(ports) as Record<string, Record<string, number>>);
+  await applyControlState(folder);
 }

@@ -112,7 +112,7 @@ function formatReport(
     ...injected.map((one) => {
       const from = ((one.from - began) / 1_000).toFixed(1).padStart(6);
       const until = ((one.until - began) / 1_000).toFixed(1).padStart(6);
-      return `${from} – ${until} s  ${one.fault.padEnd(12)}${formatTarget(one).padEnd(14)}${one.said}`;
+      return `${from} – ${until} s  ${one.fault.padEnd(12)}${formatTarget(one).padEnd(14)}${one.detail}`;
     }),
     '',
     ...(points.length > 0 ? [`crashes by point: ${formatTally(points, crashPoints)}`] : []),
@@ -180,7 +180,7 @@ async function runAllMutants(
 
 async function main(args: string[]): Promise<number> {
   const module = await importChaosModule();
-  const mutants = module ? listMutants(module) : {};
+  const mutants = listMutants(module);
   const options = parseOptions(args, mutants);
   if (!options) {
     console.log(formatHelp(mutants));

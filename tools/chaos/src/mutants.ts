@@ -5,11 +5,11 @@ import { stateful } from './services.ts';
 const insertBefore = (find: string, added: string): Change => ({ find, replace: `${added}\n${find}` });
 const insertAfter = (find: string, added: string): Change => ({ find, replace: `${find}\n${added}` });
 
-/** Defects of the platform. They test the check, which must find every defect. */
-const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> => ({
+/** Defects of the platform. They test the check, which must find every defect. Those that are not `stateful` need busy services. */
+const platformMutants: Record<string, Omit<Mutant, 'services'> & { services: 'busy' | 'stateful' }> = {
   'no-confirms': {
     description: 'a message counts as published before the broker has confirmed it',
-    services: stateful,
+    services: 'stateful',
     changes: [
       insertBefore(
         'const hasRoom = channel.publish(exchange, routingKey, content, signed, onConfirm);',
@@ -21,7 +21,7 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
   },
   'no-inbox': {
     description: 'services do not remember handled messages',
-    services: stateful,
+    services: 'stateful',
     changes: [
       replace(
         'return { key: messageId, sender };',
@@ -33,7 +33,7 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
   },
   'naive-cursor': {
     description: 'the relay skips messages with a lower id than the last published one',
-    services: busy,
+    services: 'busy',
     changes: [
       replace('name: "outbox-open",', ''),
       replace(
@@ -50,7 +50,7 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
   },
   'two-relays': {
     description: 'two instances relay concurrently, and each takes the rows that the other has not locked',
-    services: busy,
+    services: 'busy',
     changes: [
       replace('var batchSize = 200;', 'var batchSize = 1;'),
       replace(
@@ -87,7 +87,7 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
   },
   'no-idempotency-record': {
     description: 'the Idempotency-Key of a client is not stored',
-    services: stateful,
+    services: 'stateful',
     changes: [
       replace(
         'if (!idempotencyKey || contract.kind === "event"',
@@ -97,10 +97,13 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
     faults: [],
     seconds: 15,
   },
-});
+};
 
-/** All stores with one defect each, by name. */
-export const listMutants = ({ mutants, busyServices }: ChaosModule): Record<string, Mutant> => ({
-  ...createPlatformMutants(busyServices),
-  ...mutants,
-});
+/** All stores with one defect each, by name. @param module undefined for a product without a workload */
+export function listMutants(module?: ChaosModule): Record<string, Mutant> {
+  const services = { stateful, busy: module?.busyServices ?? stateful };
+  const ofPlatform = Object.entries(platformMutants).map(
+    ([name, mutant]) => [name, { ...mutant, services: services[mutant.services] }] as const,
+  );
+  return { ...Object.fromEntries(ofPlatform), ...module?.mutants };
+}

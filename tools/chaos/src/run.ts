@@ -187,7 +187,7 @@ async function injectFaults(
     print(name);
     const effect = await faults[planned.fault]
       .inject({ ...context, seed }, planned)
-      .catch((error: Error): FaultEffect => ({ hit: false, said: `failed: ${error.message}` }));
+      .catch((error: Error): FaultEffect => ({ hit: false, detail: `failed: ${error.message}` }));
     return { ...planned, ...effect, from, until: Date.now() };
   });
   return (await Promise.all(injected)).filter((one) => one !== undefined);

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll } from '@jest/globals';
+import { invalidPurchase } from './store/invalid-purchase.ts';
 import { killedService } from './store/killed-service.ts';
 import { operators } from './store/operators.ts';
+import { operatorsViews } from './store/operators-views.ts';
 import { purchase } from './store/purchase.ts';
 import { Store } from '../src/store.ts';
 import { trust } from './store/trust.ts';
@@ -12,6 +14,8 @@ beforeAll(() => store.start(), 180_000);
 afterAll(() => store.remove());
 
 purchase(store);
+invalidPurchase(store);
 killedService(store);
 operators(store);
+operatorsViews(store);
 trust(store);

@@ -47,12 +47,12 @@ async function tryBroker(url: string, options = toConnectOptions(url), names = [
   }
 }
 
-async function tryDatabase(url: string, sql = 'SELECT current_user AS said'): Promise<string> {
+async function tryDatabase(url: string, sql = 'SELECT current_user AS found'): Promise<string> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();
-    return (await client.query<{ said: string }>(sql)).rows[0]?.said ?? '';
+    return (await client.query<{ found: string }>(sql)).rows[0]?.found ?? '';
   } catch (error) {
     return `refused: ${(error as Error).message}`;
   } finally {
@@ -173,7 +173,7 @@ describe('TLS', () => {
     await (await connection.createChannel()).assertQueue('kept', { durable: true });
     await connection.close();
     const expectData = async () => {
-      expect(await tryDatabase(getDatabaseUrl(state, 'orders'), 'SELECT one::text AS said FROM kept')).toBe(
+      expect(await tryDatabase(getDatabaseUrl(state, 'orders'), 'SELECT one::text AS found FROM kept')).toBe(
         '1',
       );
       const url = getBrokerUrl(state);
@@ -258,7 +258,7 @@ describe('a whole store with TLS', () => {
     for (const { auth_mechanism, ssl_protocol } of connections)
       expect(`${auth_mechanism} ${ssl_protocol}`).toBe('EXTERNAL tlsv1.3');
     const operator = withCertificate(readRun(state)!.database!.url, join(store.home, 'tls'), 'jogakbo');
-    const others = `SELECT count(*)::text AS said FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid)
+    const others = `SELECT count(*)::text AS found FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid)
       WHERE backend_type = 'client backend' AND (NOT ssl OR client_dn IS NULL OR replace(client_dn, '-', '_') <> '/CN=' || usename)`;
     expect(await tryDatabase(operator, others)).toBe('0');
   });

@@ -31,6 +31,43 @@ function formatWaiting(waiting: readonly Waiting[]): string {
   return `${total} failed messages will be retried: ${each.join(', ')}.`;
 }
 
+/** A group for JSON output. */
+const toPlainGroup = (one: DeadGroup) => ({
+  group: one.id,
+  service: one.service,
+  type: one.type,
+  cause: one.cause,
+  count: one.letters.length,
+  ...getFailureTimes(one),
+  ids: one.letters.map(({ key }) => key),
+});
+
+/** One row per group. */
+function buildGroupRows(groups: readonly DeadGroup[], now: number): string[][] {
+  const head = ['group', 'service', 'count', 'oldest', 'newest', 'type', 'for example', 'cause'];
+  const rows = groups.map((one) => {
+    const { oldest, newest } = getFailureTimes(one);
+    const ages = [formatAge(oldest, now), formatAge(newest, now)];
+    const cause = truncateFirstLine(one.cause, 90);
+    const { id, service, type, letters } = one;
+    return [id, service, String(letters.length), ...ages, type, letters[0]!.key, cause];
+  });
+  return [head, ...rows];
+}
+
+/** One row per letter. */
+function buildLetterRows(groups: readonly DeadGroup[], now: number): string[][] {
+  const head = ['group', 'service', 'failures', 'first', 'last', 'type', 'id', 'cause'];
+  const rows = groups.flatMap(({ id, service, type, letters }) =>
+    letters.map((letter) => {
+      const ages = [formatAge(letter.firstFailedAt, now), formatAge(letter.lastFailedAt, now)];
+      const cause = truncateFirstLine(letter.cause, 90);
+      return [id, service, String(letter.failures), ...ages, type, letter.key, cause];
+    }),
+  );
+  return [head, ...rows];
+}
+
 export function listLetters(
   queues: readonly DeadQueue[],
   waiting: readonly Waiting[],
@@ -43,16 +80,7 @@ export function listLetters(
     throw new CliError(`There is no group "${group}".`, { remedies: ['npx jogakbo dead list'] });
   }
   if (json) {
-    const groups = shown.map((one) => ({
-      group: one.id,
-      service: one.service,
-      type: one.type,
-      cause: one.cause,
-      count: one.letters.length,
-      ...getFailureTimes(one),
-      ids: one.letters.map(({ key }) => key),
-    }));
-    console.log(toPrintableJson({ total: letters.length, waiting, groups }));
+    console.log(toPrintableJson({ total: letters.length, waiting, groups: shown.map(toPlainGroup) }));
     return 0;
   }
   if (waiting.length) console.log(`${formatWaiting(waiting)}\n`);
@@ -60,36 +88,8 @@ export function listLetters(
     console.log('No dead letters.');
     return 0;
   }
-  const now = Date.now();
-  const rows =
-    group === undefined
-      ? shown.map((one) => [
-          one.id,
-          one.service,
-          String(one.letters.length),
-          formatAge(getFailureTimes(one).oldest, now),
-          formatAge(getFailureTimes(one).newest, now),
-          one.type,
-          one.letters[0]!.key,
-          truncateFirstLine(one.cause, 90),
-        ])
-      : shown.flatMap((one) =>
-          one.letters.map((letter) => [
-            one.id,
-            one.service,
-            String(letter.failures),
-            formatAge(letter.firstFailedAt, now),
-            formatAge(letter.lastFailedAt, now),
-            one.type,
-            letter.key,
-            truncateFirstLine(letter.cause, 90),
-          ]),
-        );
-  const head =
-    group === undefined
-      ? ['group', 'service', 'count', 'oldest', 'newest', 'type', 'for example', 'cause']
-      : ['group', 'service', 'failures', 'first', 'last', 'type', 'id', 'cause'];
-  console.log(formatTable([head, ...rows]).join('\n'));
+  const buildRows = group === undefined ? buildGroupRows : buildLetterRows;
+  console.log(formatTable(buildRows(shown, Date.now())).join('\n'));
   for (const { service, letters } of queues) {
     if (letters.length === maxLetters) console.log(`\nOnly the first ${maxLetters} of ${service} are shown.`);
   }

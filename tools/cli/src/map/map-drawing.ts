@@ -5,6 +5,7 @@ import type { Link, MappedService, StoreMap } from './store-map.ts';
 const margin = 20;
 const gateway = { top: margin, height: 62 };
 const frame = { top: gateway.top + gateway.height + 56, padding: 20, title: 34 };
+const frameWidth = boxSize.width + 2 * frame.padding;
 /** Pixels between lines of the same two boxes. */
 const lineGap = 14;
 
@@ -29,56 +30,17 @@ export function drawMap({ services, links, common }: StoreMap): string {
     [from, to].every((name) => others.some((one) => one.name === name));
   const inside = links.filter(isInside);
   const columns = arrangeColumns(listColumns(others), inside);
-  const first = {
-    x: margin + frame.padding + boxSize.width / 2,
-    y: frame.top + frame.title + boxSize.height / 2,
-  };
-  const places = new Map(
-    [...locateServices(columns)].map(([name, { x, y }]) => [name, { x: first.x + x, y: first.y + y }]),
-  );
-  const rows = columns[0]?.services.length ?? 0;
-  const frameHeight = frame.title + rows * pitch.y - (pitch.y - boxSize.height) + frame.padding;
-  const frameWidth = boxSize.width + 2 * frame.padding;
-  const width = 2 * margin + Math.max(0, columns.length - 1) * pitch.x + frameWidth;
+  const places = placeServices(columns);
+  const { frameHeight, width } = measure(columns);
   const notes = [
     'An arrow between the gateway and a team stands for one or more services of the team.',
     ...common.map((link) => `Not drawn: ${describeCommon(link)} (${link.messages.join(', ')}).`),
   ];
   const legend = frame.top + frameHeight + 30;
-  const height = legend + 10 + notes.length * 20 + margin;
-  const bar = { x: width / 2, y: gateway.top + gateway.height / 2 };
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
-    '  <title>The services, their calls and their events</title>',
-    `  <style>${style}</style>`,
-    '  <defs>',
-    ...(['call', 'event'] as const).map(
-      (kind) =>
-        `    <marker id="${kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path class="${kind}Head" d="M0 0 8 4 0 8z"/></marker>`,
-    ),
-    '  </defs>',
-    `  <rect class="page" width="${width}" height="${height}"/>`,
-    ...columns.flatMap(({ team }, index) => {
-      const x = margin + index * pitch.x;
-      return [
-        `  <rect class="frame" x="${x}" y="${frame.top}" width="${frameWidth}" height="${frameHeight}" rx="10"/>`,
-        `  <text class="team" x="${x + frame.padding}" y="${frame.top + 22}">${escapeXml(team)}</text>`,
-      ];
-    }),
-    ...(gateways.length > 0
-      ? drawBox(
-          bar,
-          { width: width - 2 * margin, height: gateway.height },
-          gateways.map(({ name }) => name).join(', '),
-          [
-            [
-              ...new Set(
-                gateways.flatMap(({ owner, uses }) => [...(owner ? [`${owner} team`] : []), ...uses]),
-              ),
-            ].join(' · '),
-          ],
-        )
-      : []),
+    ...drawHead(width, legend + 10 + notes.length * 20 + margin),
+    ...columns.flatMap((column, index) => drawFrame(column, index, frameHeight)),
+    ...(gateways.length > 0 ? drawGateways(gateways, width) : []),
     ...columns.flatMap((column, index) =>
       drawGatewayLines(column, margin + index * pitch.x + frameWidth / 2, links, gateways),
     ),
@@ -94,6 +56,56 @@ export function drawMap({ services, links, common }: StoreMap): string {
     '</svg>',
     '',
   ].join('\n');
+}
+
+/** The centers of the boxes of the services. */
+function placeServices(columns: readonly Column[]): Map<string, Point> {
+  const first = {
+    x: margin + frame.padding + boxSize.width / 2,
+    y: frame.top + frame.title + boxSize.height / 2,
+  };
+  return new Map(
+    [...locateServices(columns)].map(([name, { x, y }]) => [name, { x: first.x + x, y: first.y + y }]),
+  );
+}
+
+function measure(columns: readonly Column[]): { frameHeight: number; width: number } {
+  const rows = columns[0]?.services.length ?? 0;
+  return {
+    frameHeight: frame.title + rows * pitch.y - (pitch.y - boxSize.height) + frame.padding,
+    width: 2 * margin + Math.max(0, columns.length - 1) * pitch.x + frameWidth,
+  };
+}
+
+const drawHead = (width: number, height: number): string[] => [
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
+  '  <title>The services, their calls and their events</title>',
+  `  <style>${style}</style>`,
+  '  <defs>',
+  ...(['call', 'event'] as const).map(
+    (kind) =>
+      `    <marker id="${kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path class="${kind}Head" d="M0 0 8 4 0 8z"/></marker>`,
+  ),
+  '  </defs>',
+  `  <rect class="page" width="${width}" height="${height}"/>`,
+];
+
+/** The frame around the services of a team. */
+function drawFrame({ team }: Column, index: number, height: number): string[] {
+  const x = margin + index * pitch.x;
+  return [
+    `  <rect class="frame" x="${x}" y="${frame.top}" width="${frameWidth}" height="${height}" rx="10"/>`,
+    `  <text class="team" x="${x + frame.padding}" y="${frame.top + 22}">${escapeXml(team)}</text>`,
+  ];
+}
+
+/** One box for all gateways, over the whole width. */
+function drawGateways(gateways: readonly MappedService[], width: number): string[] {
+  const center = { x: width / 2, y: gateway.top + gateway.height / 2 };
+  const names = gateways.map(({ name }) => name).join(', ');
+  const facts = gateways.flatMap(({ owner, uses }) => [...(owner ? [`${owner} team`] : []), ...uses]);
+  const size = { width: width - 2 * margin, height: gateway.height };
+  return drawBox(center, size, names, [[...new Set(facts)].join(' · ')]);
 }
 
 function listColumns(services: readonly MappedService[]): Column[] {
