@@ -23,6 +23,8 @@ export interface RelayOptions {
   recipients: Recipients;
   /** Milliseconds between polls without a wake-up; also the longest delay of a timer. */
   pollEvery?: number;
+  /** Milliseconds between reports of messages that cannot be decrypted. Default: 10 minutes. */
+  reportEvery?: number;
 }
 
 const batchSize = 200;
@@ -75,6 +77,8 @@ export class OutboxRelay {
   #triedAt = -Infinity;
   #releasedAt = -Infinity;
   #cleanedAt = -Infinity;
+  /** The first attempt to publish reports them, too. */
+  #reportedAt = performance.now();
 
   constructor(private readonly options: RelayOptions) {
     this.#pollEvery = options.pollEvery ?? 500;
@@ -110,6 +114,7 @@ export class OutboxRelay {
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
     }
+    await this.#reportUndecryptable(client);
     return more;
   }
 
@@ -131,6 +136,23 @@ export class OutboxRelay {
     const isFull = rows.length === batchSize && published > 0;
     // Messages that are blocked since this batch may have hidden others.
     return isFull || this.#countBlocked() > blocked;
+  }
+
+  /** Reports them repeatedly: they wait until a person adds a key. */
+  async #reportUndecryptable(client: pg.Client): Promise<void> {
+    if (this.#undecryptableIds.size === 0) return;
+    if (performance.now() - this.#reportedAt < (this.options.reportEvery ?? 600_000)) return;
+    this.#reportedAt = performance.now();
+    const { rows } = await client.query<{ id: string; message_id: string }>(
+      `SELECT id, message_id FROM outbox WHERE id = ANY($1::bigint[]) AND ${isUnpublishedSql} ORDER BY id`,
+      [[...this.#undecryptableIds]],
+    );
+    this.#undecryptableIds.clear();
+    for (const { id } of rows) this.#undecryptableIds.add(id);
+    if (rows.length > 0)
+      this.#logger.error(
+        `${rows.length} messages cannot be decrypted and wait in the outbox, the first is ${rows[0]!.message_id}: append the previous key to SERVICE_KEY and restart`,
+      );
   }
 
   #countBlocked(): number {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OutboxRelay, QueueRecovery, StorageEncryption } from '@jogakbo/consistency';
 import { findPublishedEvents } from '@jogakbo/consistency/find-published-events';
@@ -126,7 +126,7 @@ describe('repeated messages', () => {
 });
 
 describe('a row that was encrypted with a lost key', () => {
-  it('holds back only the messages about its own subject', async () => {
+  it('holds back only the messages about its own subject, and is reported repeatedly', async () => {
     const encryption = new StorageEncryption(ServiceKey.random());
     const recipients = {
       getKey: () => new DecryptionKeys(ServiceKey.random()).publicKeys[0],
@@ -152,12 +152,24 @@ describe('a row that was encrypted with a lost key', () => {
     await channel.consume(queue, (message) => void printed.push(message!.properties.messageId), {
       noAck: true,
     });
-    const relay = new OutboxRelay({ ...counting.relayOptions, encryption, recipients, pollEvery: 50 });
+    const report = jest.spyOn(Logger.prototype, 'error');
+    const countReports = (count: number) =>
+      report.mock.calls.filter(([text]) => String(text).startsWith(`${count} messages cannot be decrypted`))
+        .length;
+    const relay = new OutboxRelay({
+      ...{ ...counting.relayOptions, encryption, recipients },
+      ...{ pollEvery: 50, reportEvery: 500 },
+    });
     relay.start();
     await eventually(() => printed.length === 1 && counting.seen.length === 1);
     await sleep(1_500); // long enough for another attempt
     expect(printed).toEqual([good]);
     expect(counting.seen).toEqual([{ subject: 'good', turn: 1 }]);
+    // They are reported again and again, but not those that were removed.
+    await eventually(() => countReports(210) >= 2);
+    await counting.pool.query(`DELETE FROM outbox WHERE subject = 'lost 0'`);
+    await eventually(() => countReports(209) >= 2);
     await relay.stop();
+    report.mockRestore();
   });
 });
