@@ -105,6 +105,28 @@ describe('two instances in one process', () => {
   });
 });
 
+it('two copies of this module, as in dense mode, give each instance its own log', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+  const copyPath = './log.ts?copy';
+  const copy = (await import(copyPath)) as { NestLog: typeof NestLog };
+  expect(copy.NestLog).not.toBe(NestLog);
+  const loans = new NestLog(createLog({ service: 'loans', instance: 'loans-1', level: 'info' }, to));
+  const search = new copy.NestLog(createLog({ service: 'search', instance: 'search-1', level: 'info' }, to));
+  const write = async (text: string) => {
+    await setImmediate();
+    new Logger('Relay').warn(text);
+  };
+  for (const last of [loans, search]) {
+    Logger.overrideLogger(last);
+    await Promise.all([loans.runWith(() => write('of loans')), search.runWith(() => write('of search'))]);
+  }
+  expect(lines.map(({ service, msg }) => `${service as string}: ${msg as string}`)).toEqual([
+    ...['loans: of loans', 'search: of search'],
+    ...['loans: of loans', 'search: of search'],
+  ]);
+});
+
 describe('a handled message', () => {
   it('is logged in a separate line with its trace, unless it is a query without an error', () => {
     const lines: Record<string, unknown>[] = [];

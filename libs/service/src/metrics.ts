@@ -2,6 +2,24 @@ import { Controller, Get, Header, Inject, Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
 
+// One for the process: in dense mode each main.js contains its own copy of this library.
+const key = Symbol.for('jogakbo.process-metrics');
+const shared = globalThis as { [key]?: Registry };
+
+/** The metrics of the process, collected once, however many instances it runs. Without labels of an instance. */
+function getProcessMetrics(): Registry {
+  const known = shared[key];
+  if (known) return known;
+  const register = (shared[key] = new Registry());
+  // Milliseconds between samples of the event loop's delay. The default wakes every service a hundred times a second,
+  // even when idle.
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 100 });
+  // These are sums of other gauges, but have names of counters, which promtool rejects.
+  for (const name of ['handles', 'requests', 'resources'])
+    register.removeSingleMetric(`nodejs_active_${name}_total`);
+  return register;
+}
+
 /** The metrics of one instance, in Prometheus' format. Inject it to add your own to `registry`. */
 @Injectable()
 export class Metrics {
@@ -23,12 +41,10 @@ export class Metrics {
 
   constructor(service: string, version: string) {
     this.registry.setDefaultLabels({ service, version });
-    // Milliseconds between samples of the event loop's delay. The default wakes every service a hundred times a second,
-    // even when idle.
-    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 100 });
-    // These are sums of other gauges, but have names of counters, which promtool rejects.
-    for (const name of ['handles', 'requests', 'resources'])
-      this.registry.removeSingleMetric(`nodejs_active_${name}_total`);
+    // The registry of an instance adds its labels when it is read.
+    const ofProcess = getProcessMetrics();
+    for (const { name } of ofProcess.getMetricsAsArray())
+      this.registry.registerMetric(ofProcess.getSingleMetric(name)!);
   }
 
   readonly observeMessage = (handled: { name: string; outcome: string; seconds: number }): void => {
