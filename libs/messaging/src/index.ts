@@ -2,7 +2,7 @@ export { Announcer } from './announcer.ts';
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, type Guard, type RequestOptions } from './call-options.ts';
 export { RabbitClient } from './client.ts';
-export { BrokerConnection, RecoveringChannel } from './connection.ts';
+export { BrokerConnection, RecoveringChannel, within } from './connection.ts';
 export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 export { Grants } from './grants.ts';
 export { getHandledContracts, Handles } from './handles.ts';

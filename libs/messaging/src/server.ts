@@ -56,11 +56,6 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.#handlers.add(contract, handler);
   }
 
-  /** The handled contracts. Complete after `listen`. */
-  get handled(): AnyContract[] {
-    return this.#handlers.contracts;
-  }
-
   /** True while every queue of the service is being consumed. */
   get ready(): boolean {
     return this.#consumers?.ready === true;
@@ -135,7 +130,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   #checkDecryption(): void {
-    const sensitive = this.handled.filter((contract) => isSensitive(contract)).map(({ name }) => name);
+    const sensitive = this.#handlers.contracts.filter(isSensitive).map(({ name }) => name);
     if (sensitive.length > 0 && !this.options.decryption)
       throw new Error(`${sensitive.join(', ')}: a sensitive contract needs the option "decryption"`);
   }

@@ -1,6 +1,6 @@
 import { config, ReadSettings } from '@jogakbo/contracts-config';
 import { deriveKey } from '@jogakbo/consistency';
-import { BrokerConnection, Publisher, queues, RabbitClient, type Ask } from '@jogakbo/messaging';
+import { BrokerConnection, Publisher, queues, RabbitClient, within, type Ask } from '@jogakbo/messaging';
 import type { ServerValue } from './setting.ts';
 import type { PlatformSettings } from './settings.ts';
 
@@ -54,12 +54,8 @@ export async function readServerValuesAtStart(
     } finally {
       void connection.close().catch(() => {});
     }
-  })().catch(() => undefined);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>(
-    (resolve) => (timer = setTimeout(() => resolve(undefined), startTimeoutMs)),
-  );
-  return Promise.race([asked, late]).finally(() => clearTimeout(timer));
+  })();
+  return within(startTimeoutMs, asked).catch(() => undefined);
 }
 
 /** Whether a config server is running. Uses a separate channel, because a missing queue closes it. */

@@ -1,3 +1,5 @@
+import { within } from '@jogakbo/messaging';
+
 /** One part of a running service, such as its connections or its HTTP server. */
 export interface Part {
   open?(): unknown;
@@ -41,10 +43,7 @@ async function closeParts(parts: readonly Part[]): Promise<void> {
 
 /** Never throws: the error of the start is the one to report. */
 async function closeInTime(parts: readonly Part[]): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, failedCloseTimeoutMs)));
-  await Promise.race([closeParts(parts).catch(() => undefined), late]);
-  clearTimeout(timer);
+  await within(failedCloseTimeoutMs, closeParts(parts)).catch(() => {});
 }
 
 /** Combines parts that open one after the other and close at the same time. */
