@@ -11,9 +11,9 @@ import { determineOrigin, senderHeader } from './identity.ts';
 import type { Marks } from './marks.ts';
 import { Unroutable, type Publication } from './publisher.ts';
 import { isSensitive, NotEncrypted } from './request-decryption.ts';
-import { retryOrDeadLetter } from './retry.ts';
+import { retryOrDeadLetter, withoutMemberHeaders } from './retry.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
-import { defaultRetryDelays, exchanges, queues, requestKey } from './topology.ts';
+import { defaultRetryDelays, exchanges, getServiceName, queues, requestKey } from './topology.ts';
 import { getTraceId } from './trace-context.ts';
 
 /** Does with failed messages what `decideOnFailure` says. */
@@ -77,6 +77,7 @@ export class FailedMessages {
       queue: queues[kind](service),
       message,
       sender: origin.sender,
+      isEdited: origin.isEdited,
       marks: this.marks,
       firstFailedAt: origin.firstFailedAt,
       failures: origin.failures + 1,
@@ -105,6 +106,8 @@ export class FailedMessages {
     const { service, publisher } = this.options;
     const routingKey = requestKey(incoming.pattern, version);
     try {
+      if (!this.#isOwnRequest(incoming.pattern))
+        throw new Unroutable(`${incoming.pattern} belongs to another service`);
       await publisher.publish({
         exchange: exchanges.requests(service),
         routingKey,
@@ -122,6 +125,16 @@ export class FailedMessages {
     }
   }
 
+  /**
+   * Whether this service may publish a request under this name, which its sender chose. If not, the broker would close the
+   * channel of the publisher, and all its unconfirmed messages would fail.
+   */
+  #isOwnRequest(pattern: string): boolean {
+    const { service, connection, grants } = this.options;
+    if (getServiceName(pattern) !== service) return false;
+    return !connection.hasLoginPerService || grants?.().hasRequest(pattern) === true;
+  }
+
   /** Forwards a request that only another version handles: a version with a share does not consume the common queue. */
   async #forwardToVersion(
     { kind, version }: ConsumedQueue,
@@ -131,6 +144,7 @@ export class FailedMessages {
     const { service, split, publisher } = this.options;
     if (!split || kind === 'events' || version) return false;
     const { pattern } = incoming;
+    if (!this.#isOwnRequest(pattern)) return false;
     const copy = this.#copy(message, incoming);
     for (const one of Object.keys(split.shares() ?? {})) {
       if (one === split.version) continue;
@@ -148,7 +162,7 @@ export class FailedMessages {
   /** The same request with its original sender, under the mark of this service. */
   #copy(
     { properties }: ConsumeMessage,
-    { pattern, data, packetId, messageId, correlationId, headers, sender }: Incoming,
+    { pattern, data, packetId, messageId, correlationId, headers, sender, isEdited }: Incoming,
   ): Pick<Publication, 'content' | 'options'> {
     const { replyTo, expiration, deliveryMode } = properties;
     const { content, options } = encodeRequest({ pattern, data, ...(packetId && { id: packetId }) }, {
@@ -156,7 +170,7 @@ export class FailedMessages {
       correlationId,
       expiration,
       messageId,
-      headers: { ...headers, ...senderHeader(sender) },
+      headers: { ...(isEdited ? withoutMemberHeaders(headers) : headers), ...senderHeader(sender) },
       persistent: deliveryMode === 2,
       mandatory: true,
     } as Publication['options']);

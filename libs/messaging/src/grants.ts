@@ -142,6 +142,7 @@ export class Grants {
   readonly #gateways = new Set<string>();
   readonly #keys = new Map<string, readonly EncryptionKey[]>();
   readonly #sensitive = new Set<string>();
+  readonly #requests = new Set<string>();
   /** By `METHOD /path`. */
   readonly routes = new Map<string, GrantedRoute>();
 
@@ -163,7 +164,8 @@ export class Grants {
         if (callers) callers.add(service);
         else this.#sendersByRequest.set(name, new Set([service]));
       }
-      for (const { name: request, offered, sensitive } of contracts) {
+      for (const { name: request, kind, offered, sensitive } of contracts) {
+        if (kind !== 'event') this.#requests.add(request);
         if (sensitive) this.#sensitive.add(request);
         for (const route of offered?.routes ?? [])
           this.routes.set(route, {
@@ -202,6 +204,11 @@ export class Grants {
   /** Public keys for encrypting data for a service, the newest first. */
   getKeys(service: string): readonly EncryptionKey[] {
     return this.#keys.get(service) ?? [];
+  }
+
+  /** Whether a service has declared a request of this name. */
+  hasRequest(name: string): boolean {
+    return this.#requests.has(name);
   }
 
   /** Whether a request must be encrypted. */

@@ -81,6 +81,10 @@ describe('the sender of a message', () => {
     expect(getSender('operator')).toBe('operator');
     expect(getSender('operator', replay({ sender: 'tomes' }))).toBe('tomes');
     expect(getSender('operator', replay({ sender: '' }))).toBeUndefined();
+    const edited = replay({ sender: 'tomes', 'edited-from': computeDigest(body) });
+    expect(determineOrigin(message('operator', edited), identity, marks)).toMatchObject({
+      ...{ sender: 'tomes', isEdited: true },
+    });
     const marked = replay({ ...mark('tomes'), failures: 5 });
     expect(determineOrigin(message('operator', marked), identity, marks)).toMatchObject({
       ...{ sender: 'tomes', failures: 0, isEdited: false },

@@ -1,6 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Grants } from './grants.ts';
-import { markHeader, type Marks } from './marks.ts';
+import { editedFromHeader, markHeader, type Marks } from './marks.ts';
 
 /** The login of a connection, and the login of the broker operator. */
 export interface BrokerIdentity {
@@ -90,7 +90,7 @@ export function determineOrigin(
     const isReplay = [header, markHeader, replayedForHeader].some((name) => name in headers);
     if (!isReplay) return { sender: user };
     if (headers[replayedForHeader] !== login) return { sender: undefined };
-    if (!(markHeader in headers)) return { sender: claimed };
+    if (!(markHeader in headers)) return { sender: claimed, isEdited: editedFromHeader in headers };
     const messageId = String(properties.messageId);
     if (marks?.verify(messageId, content, headers))
       return { sender: claimed, wasDeadLetteredElsewhere: false };

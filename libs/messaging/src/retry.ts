@@ -11,6 +11,8 @@ interface Failed {
   message: ConsumeMessage;
   /** The original sender; the service publishes the message with this sender under its mark. */
   sender: string | undefined;
+  /** See `Origin.isEdited`. */
+  isEdited: boolean;
   marks: Marks;
   firstFailedAt: string | undefined;
   /** Including this failure. */
@@ -26,14 +28,15 @@ interface Failed {
  */
 export async function retryOrDeadLetter(
   publisher: Publisher,
-  { service, queue, message, sender, marks, firstFailedAt, failures, retryDelays, error }: Failed,
+  { service, queue, message, sender, isEdited, marks, firstFailedAt, failures, retryDelays, error }: Failed,
 ): Promise<void> {
   const { headers = {}, contentType } = message.properties;
   const messageId = (message.properties.messageId as string | undefined) ?? randomUUIDv7();
   const cause = error instanceof Error ? error : new Error(String(error));
   const now = new Date().toISOString();
+  const kept = withoutDeliveryHeaders(isEdited ? withoutMemberHeaders(headers) : headers);
   const copied = {
-    ...marks.add(messageId, message.content, { ...withoutDeliveryHeaders(headers), ...senderHeader(sender) }),
+    ...marks.add(messageId, message.content, { ...kept, ...senderHeader(sender) }),
     failures,
     cause: `${cause.name}: ${cause.message}`.slice(0, 500),
     'first-failed-at': firstFailedAt ?? now,
@@ -65,6 +68,18 @@ export async function retryOrDeadLetter(
       },
     });
   }
+}
+
+/**
+ * Removes the member and the client address of an edited message before the service marks it: the new mark covers the
+ * edited data, so that the next receiver would use them for that data.
+ */
+export function withoutMemberHeaders({
+  caller: _caller,
+  address: _address,
+  ...headers
+}: Record<string, unknown>) {
+  return headers;
 }
 
 /** Removes headers about earlier deliveries, which the broker or a sender wrote. */

@@ -69,6 +69,9 @@ export const createForgeries = (content: Buffer, messageId: string): Record<stri
     'a mark with its own key': foreign.add(messageId, content, { ...first, caller, address }),
     'an empty mark': { ...first, mark: '' },
     'a replay by an operator': { ...first, 'replayed-for': vaultName },
+    'an edit of an unmarked message': {
+      ...{ ...first, 'replayed-for': vaultName, 'edited-from': computeDigest(content) },
+    },
     'a replay by an operator to another service': { ...first, 'replayed-for': intruderName },
     'an edit by an operator': {
       ...foreign.add(messageId, content, { ...first, caller, address }),
