@@ -27,9 +27,10 @@ export class Announcer {
   /** @throws Error if the announcement is larger than receivers accept */
   async open(): Promise<void> {
     const bytes = Buffer.byteLength(JSON.stringify(this.describe()));
-    if (bytes > maxSoftStateBytes - reservedBytes)
+    const limit = maxSoftStateBytes - reservedBytes;
+    if (bytes > limit)
       throw new Error(
-        `the contract is too large: its announcement has ${bytes} bytes, the limit is ${maxSoftStateBytes}`,
+        `the contract is too large: its announcement has ${bytes} bytes, the limit is ${limit}`,
       );
     await this.#listener.open(rollCall);
     await this.announce();

@@ -53,9 +53,16 @@ export class AnswerSender {
   /**
    * Answers a request that cannot be read with an error, so that its caller does not wait for the timeout.
    * @param sender its verified sender
+   * @param id the id of a request in a batch
    */
-  async sendUnreadable(received: ConsumeMessage, sender: string | undefined, error: Error): Promise<void> {
-    const { replyTo, correlationId } = received.properties as { replyTo?: string; correlationId?: string };
+  async sendUnreadable(
+    { properties }: ConsumeMessage,
+    sender: string | undefined,
+    error: Error,
+    id?: string,
+  ): Promise<void> {
+    const replyTo = properties.replyTo as string | undefined;
+    const correlationId = id ?? (properties.correlationId as string | undefined);
     await this.send(
       { replyTo, correlationId, packetId: correlationId, readsBatches: false, sender },
       { error: new RemoteFault('unreadable', `the request cannot be read: ${error.message}`) },
@@ -79,7 +86,9 @@ export class AnswerSender {
     const requester = parseReplyQueueLogin(replyTo);
     const exchange = requester === undefined ? '' : exchanges.replies(requester);
     const channel = await this.#channels.open(answers[0]!.requester);
-    channel?.publish(exchange, replyTo, content, { ...options, userId: login });
+    if (!channel)
+      return this.logger.warn(`${answers.length} answers to ${replyTo} are lost: no channel is open`);
+    channel.publish(exchange, replyTo, content, { ...options, userId: login });
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@ import { Language, undeterminedLanguage } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
 import { Caller, type CallContext } from './call-context.ts';
 import { determineOrigin, type BrokerIdentity, type Origin } from './identity.ts';
-import { parseData, parseMessage } from './json-body.ts';
+import { isTooDeep, parseBody, parseData, parseMessage } from './json-body.ts';
 import type { Marks } from './marks.ts';
 import { acceptHeader, batchType, splitKeyHeader } from './message-headers.ts';
 import { maxBatchSize } from './turn-batch.ts';
@@ -41,22 +41,41 @@ interface WireBody {
 /** Whether a message consists of several requests. */
 export const isBatch = ({ properties }: ConsumeMessage): boolean => properties.contentType === batchType;
 
+/** A request of a batch that cannot be read. Its id is known, so that it can be answered. */
+export interface UnreadableRequest {
+  id: string;
+  error: Error;
+}
+
+export interface DecodedMessage {
+  readable: Incoming[];
+  unreadable: UnreadableRequest[];
+}
+
 /**
  * Decodes all requests of a batch, or the only one.
- * @throws SyntaxError if the body is not JSON, an item has no pattern or no id, or the header `caller` is not a member
+ * @throws SyntaxError if the body is not JSON, an item of a batch has no id, or the only request is unreadable
  */
-export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming[] {
-  if (!isBatch(message)) return [decode(message, identity, marks)];
-  const bodies = parseMessage(message.content) as WireBody[];
+export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): DecodedMessage {
+  if (!isBatch(message)) return { readable: [decode(message, identity, marks)], unreadable: [] };
+  const bodies = parseBody(message.content) as (WireBody | null)[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is not an array');
   if (bodies.length > maxBatchSize) throw new SyntaxError(`the batch has more than ${maxBatchSize} messages`);
   const origin = determineOrigin(message, identity, marks);
-  return bodies.map((body) => {
-    const incoming = toIncoming(body, body?.headers ?? {}, message, origin);
-    const { packetId } = incoming;
-    if (packetId === undefined) throw new SyntaxError('an item of the batch has no id');
-    return { ...incoming, messageId: packetId, correlationId: packetId };
-  });
+  const decoded: DecodedMessage = { readable: [], unreadable: [] };
+  for (const body of bodies) {
+    const id = body?.id;
+    const tooDeep = isTooDeep(message.content, body) && new SyntaxError('the body is nested too deeply');
+    if (!body || typeof id !== 'string') throw tooDeep || new SyntaxError('an item of the batch has no id');
+    try {
+      if (tooDeep) throw tooDeep;
+      const incoming = toIncoming(body, body.headers ?? {}, message, origin);
+      decoded.readable.push({ ...incoming, messageId: id, correlationId: id });
+    } catch (error) {
+      decoded.unreadable.push({ id, error: error as Error });
+    }
+  }
+  return decoded;
 }
 
 /** @throws SyntaxError if the body is not JSON or has no pattern, or the header `caller` is not a member */

@@ -9,8 +9,10 @@ export type Handler = (data: unknown, context: MessageContext) => Promise<unknow
 export class HandlerTable {
   readonly #entries = new Map<string, { contract: AnyContract; handlers: Handler[] }>();
 
+  /** @throws Error if the contract is a request that has a handler: only one output can be the answer */
   add(contract: AnyContract, handler: Handler): void {
     const entry = this.#entries.get(contract.name);
+    if (entry && contract.kind !== 'event') throw new Error(`${contract.name} has more than one handler`);
     if (entry) entry.handlers.push(handler);
     else this.#entries.set(contract.name, { contract, handlers: [handler] });
   }

@@ -133,3 +133,20 @@ describe('the announcements of one service', () => {
     jest.useRealTimers();
   });
 });
+
+describe('a roll call', () => {
+  it('that could not be published is not over, and is sent again', async () => {
+    jest.useFakeTimers();
+    let failures = 2;
+    const publish = jest.fn(async () => {
+      if (failures-- > 0) throw new Error('the connection to the broker is down');
+    });
+    const instances = new Instances({} as BrokerConnection, { publish } as unknown as Publisher, 'gateway');
+    instances.receive('instances.beat', { instance: 'shop-1', interval: 5 });
+    await jest.advanceTimersByTimeAsync(1_900);
+    expect([publish.mock.calls.length, instances.isRollCallOver]).toEqual([2, false]);
+    await jest.advanceTimersByTimeAsync(1_900);
+    expect([publish.mock.calls.length, instances.isRollCallOver]).toEqual([3, true]);
+    jest.useRealTimers();
+  });
+});

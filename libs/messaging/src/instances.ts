@@ -53,7 +53,10 @@ export class Instances {
   readonly #listener: Listener;
   /** Until when a service on the bus has a present instance, on the monotonic clock: registration proxies. */
   readonly #presentUntil = new Map<string, number>();
+  /** When the last roll call was sent, on the monotonic clock: -Infinity before the first, Infinity while it is being sent. */
   #calledAt = -Infinity;
+  #isClosed = false;
+  #repeatedCall: NodeJS.Timeout | undefined;
   readonly #refused = new Map<string, RefusedSender>();
 
   /**
@@ -205,9 +208,16 @@ export class Instances {
     this.#presentUntil.set(service, Math.max(performance.now(), ...others.map(({ until }) => until)));
   }
 
+  /** Never throws. Without a connection of the publisher it is tried again: else no instance would be known. */
   #sendRollCall(): void {
-    this.#calledAt = performance.now();
-    void publishSoftState(this.publisher, rollCall, this.source, {}).catch(() => {});
+    this.#calledAt = Infinity;
+    clearTimeout(this.#repeatedCall);
+    publishSoftState(this.publisher, rollCall, this.source, {}).then(
+      () => (this.#calledAt = performance.now()),
+      () => {
+        if (!this.#isClosed) this.#repeatedCall = setTimeout(() => this.#sendRollCall(), rollCallMs).unref();
+      },
+    );
   }
 
   /** All present instances, including those that accept no work, newest first. */
@@ -230,7 +240,7 @@ export class Instances {
 
   /** True once all instances had the time to answer the roll call. False again for a second after each later roll call. */
   get isRollCallOver(): boolean {
-    return performance.now() - this.#calledAt > rollCallMs && this.#calledAt > -Infinity;
+    return this.#calledAt > -Infinity && performance.now() - this.#calledAt > rollCallMs;
   }
 
   /** Instances on the bus that accept work and sent a message after `time` (of `performance.now()`). */
@@ -266,6 +276,8 @@ export class Instances {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#repeatedCall);
     return this.#listener.close();
   }
 }

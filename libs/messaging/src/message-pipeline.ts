@@ -2,7 +2,13 @@ import type { AnyContract } from '@jogakbo/contract';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { AnswerSender } from './answer-sender.ts';
 import { withCall } from './call-context.ts';
-import { decodeAll, isBatch, type Incoming } from './decoding.ts';
+import {
+  decodeAll,
+  isBatch,
+  type DecodedMessage,
+  type Incoming,
+  type UnreadableRequest,
+} from './decoding.ts';
 import { getSubject } from './encoding.ts';
 import type { FailedMessages } from './failed-messages.ts';
 import { createUnknownPatternError, LeftToOthers, Overloaded } from './failure-policy.ts';
@@ -11,12 +17,10 @@ import { determineOrigin } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import type { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
+import { planRequeue } from './requeue.ts';
 import { RequestDecryption } from './request-decryption.ts';
 import { returnsToCommonQueue, type SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
-
-/** Milliseconds until a message that could not be settled returns to its queue. */
-const requeueDelayMs = 1_000;
 
 /** The parts of a server that handle one message after the other. */
 interface PipelineParts {
@@ -34,6 +38,8 @@ export class MessagePipeline {
   readonly #order = new InOrder();
   readonly #decryption: RequestDecryption;
   #activeQueries = 0;
+  readonly #followed = new WeakSet<Channel>();
+  readonly #closed = new WeakSet<Channel>();
 
   constructor(private readonly parts: PipelineParts) {
     this.#decryption = new RequestDecryption(parts.options.decryption);
@@ -41,6 +47,7 @@ export class MessagePipeline {
 
   /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */
   async receive(channel: Channel, source: ConsumedQueue, message: ConsumeMessage): Promise<void> {
+    this.#follow(channel);
     try {
       const isSettled = await this.#settle(source, message);
       if (isSettled) channel.ack(message);
@@ -51,14 +58,36 @@ export class MessagePipeline {
       if (error instanceof LeftToOthers) this.parts.logger.debug?.(text);
       // It could not be published for a retry, for example without the broker.
       else this.parts.logger.warn(text);
-      requeueLater(channel, message);
+      this.#requeueLater(channel, source, message);
     }
+  }
+
+  /** Returns a message to its queue after a delay, or, if that was done often, tries again here: see `planRequeue`. */
+  #requeueLater(channel: Channel, source: ConsumedQueue, message: ConsumeMessage): void {
+    const { delayMs, isReturned } = planRequeue(message);
+    setTimeout(() => {
+      // If the channel is closed the broker redelivers the message.
+      if (!isReturned && !this.#closed.has(channel)) return void this.receive(channel, source, message);
+      try {
+        channel.nack(message, false, true);
+      } catch {
+        // It is closed.
+      }
+    }, delayMs).unref();
+  }
+
+  #follow(channel: Channel): void {
+    if (this.#followed.has(channel)) return;
+    this.#followed.add(channel);
+    channel.once('close', () => this.#closed.add(channel));
   }
 
   /** @returns false if all of it came from an unauthorized sender @throws if the message must be requeued */
   async #settle(source: ConsumedQueue, message: ConsumeMessage): Promise<boolean> {
-    const all = this.#decode(source, message);
-    if (all instanceof Error) return this.#settleUnreadable(source, message, all);
+    const decoded = this.#decode(source, message);
+    if (decoded instanceof Error) return this.#settleUnreadable(source, message, decoded);
+    const { readable: all, unreadable } = decoded;
+    if (unreadable.length > 0 && !(await this.#answerUnreadable(source, message, unreadable))) return false;
     const allowed = all.filter((incoming) => this.#isAllowed(source, incoming));
     if (all.length > 0 && allowed.length === 0) return false;
     // In the context of each message: every log line about it has its trace id.
@@ -69,15 +98,31 @@ export class MessagePipeline {
     return true;
   }
 
+  /** Answers the unreadable requests of a batch. @returns false if their sender may send nothing to this queue */
+  async #answerUnreadable(
+    source: ConsumedQueue,
+    message: ConsumeMessage,
+    unreadable: UnreadableRequest[],
+  ): Promise<boolean> {
+    const { senders, answers, options, marks } = this.parts;
+    const origin = determineOrigin(message, options.connection, marks);
+    const isAllowed = senders.isAllowedUnread(source, origin);
+    for (const { id, error } of unreadable) {
+      if (isAllowed) await answers.sendUnreadable(message, origin.sender, error, id);
+      this.#observe('', isAllowed ? 'fault' : 'unauthorized', performance.now());
+    }
+    return isAllowed;
+  }
+
   /** Decodes all requests of a message. */
-  #decode(source: ConsumedQueue, message: ConsumeMessage): Incoming[] | Error {
+  #decode(source: ConsumedQueue, message: ConsumeMessage): DecodedMessage | Error {
     try {
       if (isBatch(message) && source.kind !== 'queries')
         throw new SyntaxError('only queries may be sent in a batch');
-      const all = decodeAll(message, this.parts.options.connection, this.parts.marks);
+      const decoded = decodeAll(message, this.parts.options.connection, this.parts.marks);
       // Events are never answered, even with a reply queue: the broker may refuse the answer.
-      if (source.kind === 'events') for (const incoming of all) incoming.replyTo = undefined;
-      return all;
+      if (source.kind === 'events') for (const incoming of decoded.readable) incoming.replyTo = undefined;
+      return decoded;
     } catch (error) {
       return error as Error;
     }
@@ -178,14 +223,4 @@ const isExpired = ({ replyTo, callContext: { deadline = Infinity } }: Incoming):
 async function workOnAll(requests: Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(requests))
     if (result.status === 'rejected') throw result.reason;
-}
-
-function requeueLater(channel: Channel, message: ConsumeMessage): void {
-  setTimeout(() => {
-    try {
-      channel.nack(message, false, true);
-    } catch {
-      // The channel is closed: the broker redelivers the message.
-    }
-  }, requeueDelayMs).unref();
 }

@@ -9,6 +9,9 @@ const cancelTimeoutMs = 1_000;
 /** Milliseconds for messages in progress on a channel that is replaced because the broker does not end its consumer. */
 const replaceGraceMs = 5_000;
 
+/** Queues whose messages are sent again after their queue was lost. */
+const recordedKinds = ['commands', 'events'] as const;
+
 type Options = Pick<
   ServerOptions,
   'connection' | 'service' | 'retryDelays' | 'queueRecord' | 'prefetch' | 'concurrency'
@@ -86,14 +89,23 @@ export class QueueConsumers {
 
   async #consume(channel: Channel, source: ConsumedQueue): Promise<void> {
     if (this.#draining) return;
-    const { queue, kind, version } = source;
-    const { queueRecord } = this.options;
+    const { queue } = source;
     await this.#declare(channel, source);
     channel.on('close', () => {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
     });
     this.#consuming.set(queue, await this.#startConsumer(channel, source));
-    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmRecreated(queue);
+    await this.#confirmQueues();
+  }
+
+  /**
+   * Every consumer declares all queues, so it also confirms those that it does not consume: during a traffic split another
+   * instance may consume a queue that this one has recorded and declared.
+   */
+  async #confirmQueues(): Promise<void> {
+    const { queueRecord, service } = this.options;
+    for (const kind of recordedKinds)
+      if (this.subscriptions[kind].length > 0) await queueRecord?.confirmRecreated(queues[kind](service));
   }
 
   async #startConsumer(channel: Channel, source: ConsumedQueue): Promise<Consuming> {
@@ -146,7 +158,7 @@ export class QueueConsumers {
   async #recordMissingQueues(record: QueueRecord): Promise<void> {
     const { connection, service } = this.options;
     try {
-      for (const kind of ['commands', 'events'] as const) {
+      for (const kind of recordedKinds) {
         const takes = this.subscriptions[kind];
         const queue = queues[kind](service);
         if (takes.length > 0 && !(await hasQueue(connection, queue)))

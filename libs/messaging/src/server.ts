@@ -33,6 +33,8 @@ import { VersionQueues } from './version-queues.ts';
  */
 export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new HandlerTable();
+  /** In order of registration. Nest's own map keeps one per contract. */
+  readonly #nestHandlers: { name: string; handler: MessageHandler }[] = [];
   readonly #answers: AnswerSender;
   readonly #pipeline: MessagePipeline;
   /** Set by `listen`. */
@@ -51,7 +53,16 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.#pipeline = new MessagePipeline({ options, handlers, marks, senders, answers, failed, logger });
   }
 
-  /** Adds a handler that is not a Nest handler, such as a saga. Must be called before `listen`. */
+  /** Called by Nest for every handler method, before `listen`. */
+  override addHandler(pattern: unknown, handler: MessageHandler, isEventHandler = false, extras = {}): void {
+    super.addHandler(pattern, handler, isEventHandler, extras);
+    this.#nestHandlers.push({ name: String(pattern), handler });
+  }
+
+  /**
+   * Adds a handler that is not a Nest handler, such as a saga. Must be called before `listen`.
+   * @throws Error if the contract is a request that has a handler
+   */
   addContractHandler(contract: AnyContract, handler: Handler): void {
     this.#handlers.add(contract, handler);
   }
@@ -111,7 +122,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   #addNestHandlers(): void {
-    for (const [name, handler] of this.messageHandlers as Map<string, MessageHandler>) {
+    for (const { name, handler } of this.#nestHandlers) {
       const contract = handler.extras?.['contract'] as AnyContract | undefined;
       if (!contract) throw new Error(`the handler of ${name} is not marked with @Handles(Contract)`);
       if (contract.kind !== 'event' && contract.service !== this.options.service) {

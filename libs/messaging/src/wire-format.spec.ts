@@ -105,8 +105,8 @@ describe('a received message', () => {
 
   it('is unreadable if an item of a batch has no id: such messages would be duplicates of each other', () => {
     expect(() => decodeAll(create([look], batch), identity)).toThrow('an item of the batch has no id');
-    const [incoming] = decodeAll(create([{ ...look, id: '7' }], batch), identity);
-    expect(incoming).toMatchObject({ messageId: '7', correlationId: '7', packetId: '7' });
+    const { readable } = decodeAll(create([{ ...look, id: '7' }], batch), identity);
+    expect(readable[0]).toMatchObject({ messageId: '7', correlationId: '7', packetId: '7' });
   });
 
   it.each([NaN, Infinity, '1'])(

@@ -10,10 +10,11 @@ export interface ServerUnderTest {
   log: { level: string; text: string }[];
 }
 
-/** Starts a server whose log can be inspected. */
+/** Starts a server whose log can be inspected. @param prepare runs before it consumes */
 export async function serve(
   options: ServerOptions,
   handlers: [AnyContract, Handler][],
+  prepare: (server: RabbitServer) => void = () => {},
 ): Promise<ServerUnderTest> {
   const server = new RabbitServer({ retryDelays: [30], ...options });
   const log: ServerUnderTest['log'] = [];
@@ -24,6 +25,7 @@ export async function serve(
     ...{ debug: write('debug'), warn: write('warn'), error: write('error') },
   });
   for (const [contract, handler] of handlers) server.addContractHandler(contract, handler);
+  prepare(server);
   await new Promise<void>((resolve, reject) => {
     void server.listen((error) => (error ? reject(error as Error) : resolve()));
   });

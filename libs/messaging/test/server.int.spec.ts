@@ -102,6 +102,17 @@ describe('RabbitServer', () => {
     expect(answers[1]).toMatchObject({ reason: { code: 'internal' } });
   });
 
+  it('answers only the unreadable query of a batch with an error', async () => {
+    await start('barn', [[Peek, async () => 'fine']]);
+    let deep: unknown = 'x'.repeat(1_000);
+    for (let level = 0; level < 70; level++) deep = [deep];
+    const answers = await Promise.allSettled(
+      [{ at: 0 }, { at: deep }, { at: 2 }].map((data) => client.request(Peek.name, data, { timeout: 2_000 })),
+    );
+    expect(answers.map((one) => one.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(answers[1]).toMatchObject({ reason: { code: 'unreadable' } });
+  });
+
   it('requeues only the query of a batch that a newer version may handle', async () => {
     let peeked = 0;
     await start('barn', [[Peek, async () => ++peeked]]);
@@ -178,4 +189,70 @@ describe('RabbitServer', () => {
     await under!.server.close();
     await expect(client.ask(Look, { at: 0 }, { timeout: 300 })).rejects.toMatchObject({ code: 'timeout' });
   });
+
+  it('runs every handler of an event, and permits only one handler of a request', async () => {
+    const Stored = service('mill').event('stored', z.object({}));
+    const runs: string[] = [];
+    under = await serve({ service: 'barn', connection, publisher }, [], (server) => {
+      for (const name of ['first', 'second'])
+        server.addHandler(Stored.name, async () => runs.push(name) && undefined, false, { contract: Stored });
+    });
+    const channel = await connection.model!.createChannel();
+    channel.publish(
+      'events.mill',
+      Stored.name,
+      Buffer.from(JSON.stringify({ pattern: Stored.name, data: {} })),
+    );
+    await eventually(() => runs.length === 2);
+    expect(runs).toEqual(['first', 'second']);
+    const twice: Parameters<typeof serve>[1] = [1, 2].map(() => [Take, async () => undefined]);
+    await expect(serve({ service: 'shop', connection, publisher }, twice)).rejects.toThrow(
+      'shop.take has more than one handler',
+    );
+  });
+
+  it('forwards no request of another service to the versions of that service', async () => {
+    const Stow = barn.command('stow', { input: z.strictObject({}) });
+    const split = { version: '1', shares: () => ({ '2': 50 }), aliveSince: () => [] };
+    await start('barn', [[Stow, async () => undefined]], { split, retryDelays: [] });
+    const channel = await connection.model!.createConfirmChannel();
+    await channel.assertExchange('requests.mill', 'topic');
+    await channel.assertQueue('mill', { exclusive: true });
+    for (const exchange of ['requests.mill', 'requests.barn'])
+      await channel.bindQueue('mill', exchange, 'mill.#');
+    channel.publish(
+      'requests.barn',
+      Stow.name,
+      Buffer.from(JSON.stringify({ pattern: 'mill.grind', data: {} })),
+    );
+    await eventually(() => handled.length === 1);
+    expect(listOutcomes()).toEqual(['fault']);
+    expect(await channel.checkQueue('mill')).toMatchObject({ messageCount: 0 });
+    expect(await channel.get('barn.dead', { noAck: true })).not.toBe(false);
+  });
+
+  it('loses no answer while the channel for answers is opened again', async () => {
+    await start('barn', [[Peek, async () => 'fine']]);
+    const channel = await connection.model!.createChannel();
+    const unanswerable = { replyTo: 'reply.gone.1', userId: connection.login };
+    const body = Buffer.from(JSON.stringify({ pattern: Peek.name, data: { at: 0 }, id: 'x' }));
+    for (let round = 0; round < 3; round++) {
+      channel.publish('requests.barn', Peek.name, body, unanswerable);
+      await sleep(40);
+      await expect(client.ask(Peek, { at: 0 }, { timeout: 2_000 })).resolves.toBe('fine');
+    }
+  });
+
+  it('returns a command to its queue until its deadline, however often', async () => {
+    await start('shop', [[Take, async () => undefined]]);
+    const channel = await connection.model!.createConfirmChannel();
+    await channel.bindQueue('shop.commands', 'requests.shop', 'shop.newer');
+    const headers = { deadline: Date.now() + 60_000 };
+    const body = Buffer.from(JSON.stringify({ pattern: 'shop.newer', data: {}, id: 'x' }));
+    channel.publish('requests.shop', 'shop.newer', body, { replyTo: 'reply.x.1', headers });
+    // A quorum queue dead-letters a message after 20 returns.
+    await sleep(24_000);
+    expect(await channel.checkQueue('shop.dead')).toMatchObject({ messageCount: 0 });
+    expect(listOutcomes()).toEqual(['requeued']);
+  }, 40_000);
 });

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { service, type Announcement } from '@jogakbo/contract';
+import { VolatileQueueRecord } from '@jogakbo/messaging';
+import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
+import { z } from 'zod';
+import { openConnection, serve } from './brokers.ts';
+
+const Stow = service('barn').command('stow', { input: z.strictObject({}) });
+const Ground = service('mill').event('ground', z.object({}));
+
+describe('queues that an instance with a share of the traffic declared again', () => {
+  let broker: PrivateBroker;
+  beforeAll(async () => void (broker = await createPrivateBroker()));
+  afterAll(() => broker.drop());
+
+  it('are announced, also the common queue of commands, which another instance consumes', async () => {
+    const opened = await openConnection(broker.url);
+    const other = await openConnection(broker.url);
+    const queueRecord = new VolatileQueueRecord(() => {});
+    const handlers: Parameters<typeof serve>[1] = [
+      [Stow, async () => undefined],
+      [Ground, async () => undefined],
+    ];
+    const { server: old } = await serve({ service: 'barn', ...other }, [handlers[0]!]);
+    let isEnded = false;
+    /** As an instance of another version: consumes the common queue as soon as it exists. */
+    const consumeCommon = async (): Promise<void> => {
+      const channel = await other.connection.model!.createChannel();
+      channel.on('error', () => {});
+      const again = () => void (isEnded || setTimeout(() => void consumeCommon(), 20));
+      await channel.consume('barn.commands', (message) => message ?? again()).catch(again);
+    };
+    await consumeCommon();
+    await old.close();
+    const aliveSince = () => [{ service: 'barn', version: '0' } as Announcement];
+    const split = { version: '1', shares: () => ({ '1': 50 }), aliveSince };
+    const { server } = await serve({ service: 'barn', ...opened, queueRecord, split }, handlers);
+    expect(queueRecord.list().map(({ takes }) => takes)).toEqual([[Ground.name]]);
+    const channel = await opened.connection.model!.createChannel();
+    for (let round = 0; round < 4; round++) {
+      const before = new Set(queueRecord.list().map(({ id }) => id));
+      await channel.deleteQueue('barn.commands');
+      await channel.deleteQueue('barn.events');
+      const listNew = () => queueRecord.list().filter(({ id }) => !before.has(id));
+      await eventually(() => listNew().length === 2, 5_000);
+      expect(
+        listNew()
+          .flatMap(({ takes }) => takes)
+          .sort(),
+      ).toEqual([Stow.name, Ground.name]);
+    }
+    isEnded = true;
+    await server.close();
+    await Promise.all([opened.connection.close(), other.connection.close()]);
+  });
+});
