@@ -16,18 +16,18 @@ export interface RecordedEvent<E> {
 export interface Projection {
   /** Unique within the service. */
   readonly name: string;
-  /** Raise it when tables or handlers change: an instance with a new shape rebuilds the read model. */
+  /** Its version. Raise it when tables or handlers change: an instance with a new shape rebuilds the read model. */
   readonly shape: number;
   /** SQL that creates its tables with unqualified names. It runs once per generation, in a separate schema. */
   readonly tables: string;
   /** Events of other services by contract name. The service subscribes to them and stores them in its log. */
-  readonly announced: ReadonlyMap<string, { event: AnyEvent; apply: Apply<never> }>;
+  readonly foreign: ReadonlyMap<string, { event: AnyEvent; apply: Apply<never> }>;
   /** Events of this service by aggregate name. */
-  readonly own: ReadonlyMap<string, { kind: Aggregate<never, never>; apply: Apply<never> }>;
+  readonly own: ReadonlyMap<string, { aggregate: Aggregate<never, never>; apply: Apply<never> }>;
   /** Handles this event of another service. */
   on<C extends AnyEvent>(event: C, apply: Apply<Body<C>>): Projection;
   /** Handles every event of this aggregate. */
-  of<S, E extends EventOf>(kind: Aggregate<S, E>, apply: Apply<RecordedEvent<E>>): Projection;
+  of<S, E extends EventOf>(aggregate: Aggregate<S, E>, apply: Apply<RecordedEvent<E>>): Projection;
 }
 
 /**
@@ -40,13 +40,16 @@ export const projection = (name: string, shape: number, tables: string): Project
     throw new Error(
       `projection "${name}": use a lower-case letter, then up to 40 letters, digits or underscores`,
     );
-  return build({ name, shape, tables, announced: new Map(), own: new Map() });
+  return build({ name, shape, tables, foreign: new Map(), own: new Map() });
 };
 
 const build = (fields: Omit<Projection, 'on' | 'of'>): Projection => ({
   ...fields,
   on: (event, apply) =>
-    build({ ...fields, announced: new Map(fields.announced).set(event.name, { event, apply }) }),
-  of: (kind, apply) =>
-    build({ ...fields, own: new Map(fields.own).set(kind.name, { kind: kind as never, apply }) }),
+    build({ ...fields, foreign: new Map(fields.foreign).set(event.name, { event, apply }) }),
+  of: (aggregate, apply) =>
+    build({
+      ...fields,
+      own: new Map(fields.own).set(aggregate.name, { aggregate: aggregate as never, apply }),
+    }),
 });

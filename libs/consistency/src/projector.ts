@@ -5,6 +5,15 @@ import { Logger } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import { toCurrentEvents, type StoredEvent } from './event-store.ts';
+import {
+  createGeneration,
+  dropRetiredGenerations,
+  getSchema,
+  readState,
+  selectStates,
+  showGeneration,
+  type ProjectionState,
+} from './generations.ts';
 import { LeaderLoop } from './leader-loop.ts';
 import { personalKeySql } from './personal-data.ts';
 import type { Projection } from './projection.ts';
@@ -19,20 +28,7 @@ interface Row extends StoredEvent {
   version: number | null;
 }
 
-interface ProjectionState {
-  name: string;
-  shape: number;
-  generation: number;
-  position: string;
-  next_generation: number | null;
-  next_position: string;
-  next_shape: number | null;
-}
-
 const batchSize = 500;
-const columns = `name, shape, generation, position::text, next_generation, next_position::text, next_shape`;
-const selectStates = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${columns} FROM projection) AS place`;
-const getSchema = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
  * Applies the events of the log to the read models of a service: twice a second, and on request (`waitUntilCurrent`). One
@@ -45,10 +41,11 @@ const getSchema = (name: string, generation: number) => `"${name}_${generation}"
  */
 export class Projector {
   readonly #logger = new Logger('Projector');
-  readonly #horizon = new SafeHorizon();
+  /** For the current connection: another one may lead to a database that went back to an earlier state. */
+  #horizon: { client: ClientBase; safe: SafeHorizon } | undefined;
   readonly #loop: LeaderLoop;
   /** Milliseconds before the next poll while it waits for the end of other transactions. */
-  #pause = 0;
+  #pauseMs = 0;
 
   constructor(
     private readonly projections: readonly Projection[],
@@ -66,8 +63,8 @@ export class Projector {
   /** Subscribes to the events of other services that the projections need. Call it before the server listens. */
   attach(server: RabbitServer): void {
     const wanted = new Map<string, AnyEvent>();
-    for (const { announced } of this.projections) {
-      for (const [name, { event }] of announced) wanted.set(name, event);
+    for (const { foreign } of this.projections) {
+      for (const [name, { event }] of foreign) wanted.set(name, event);
     }
     for (const event of wanted.values()) {
       server.addContractHandler(event, (data, work) => record(work as UnitOfWork, event, data));
@@ -80,8 +77,8 @@ export class Projector {
       await this.dataSource.transaction(async (tx) => {
         await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('projection ' || $1, 0))`, [one.name]);
         if (await readState(tx, one.name)) return;
-        await create(tx, one, 1);
-        await show(tx, one.name, 1);
+        await createGeneration(tx, one, 1);
+        await showGeneration(tx, one.name, 1);
         await tx.query('INSERT INTO projection (name, shape, generation) VALUES ($1, $2, 1)', [
           one.name,
           one.shape,
@@ -114,10 +111,18 @@ export class Projector {
   }
 
   async #step(client: ClientBase): Promise<boolean> {
-    const { position, waiting, beside } = await this.#horizon.look<ProjectionState[]>(client, selectStates);
+    if (this.#horizon?.client !== client) {
+      this.#horizon = { client, safe: new SafeHorizon() };
+      for (const one of this.projections) await this.#dropRetired(one);
+    }
+    const {
+      position,
+      isWaiting,
+      extra: states,
+    } = await this.#horizon.safe.poll<ProjectionState[]>(client, selectStates);
     let more = false;
     for (const one of this.projections) {
-      const state = beside.find(({ name }) => name === one.name);
+      const state = states.find(({ name }) => name === one.name);
       if (!state) continue;
       const building = state.next_shape === one.shape;
       try {
@@ -132,13 +137,13 @@ export class Projector {
         await this.#reportFailure(client, one, error, true);
       }
     }
-    if (more || !waiting) {
-      this.#pause = 0;
+    if (more || !isWaiting) {
+      this.#pauseMs = 0;
       return more;
     }
     // Polls for the end of other transactions at once, then less and less often.
-    await sleep(this.#pause);
-    this.#pause = Math.min(Math.max(5, this.#pause * 2), 100);
+    await sleep(this.#pauseMs);
+    this.#pauseMs = Math.min(Math.max(5, this.#pauseMs * 2), 100);
     return true;
   }
 
@@ -186,17 +191,17 @@ export class Projector {
 
   /** Applies one batch to the generation that is being built. The last batch switches the views. */
   async #rebuild(one: Projection, horizon: bigint): Promise<boolean> {
-    let retired: number | undefined;
+    let isSwitched = false;
     const more = await this.dataSource.transaction(async (tx) => {
       const state = (await readState(tx, one.name, 'FOR UPDATE'))!;
       const next = state.next_generation;
       // Another leader has finished or advanced this rebuild meanwhile, or builds another shape.
       if (!next || state.next_shape !== one.shape) return false;
       if (BigInt(state.next_position) > horizon || BigInt(state.position) > horizon) return false;
-      if (state.next_position === '0') await create(tx, one, next);
+      if (state.next_position === '0') await createGeneration(tx, one, next);
       const rows = await readLog(tx, one, state.next_position, horizon);
       const isComplete = rows.length < batchSize;
-      if (isComplete) await show(tx, one.name, next);
+      if (isComplete) await showGeneration(tx, one.name, next);
       await tx.query(
         isComplete
           ? `UPDATE projection SET generation = next_generation, shape = next_shape, position = $2,
@@ -205,13 +210,25 @@ export class Projector {
         [one.name, isComplete ? horizon.toString() : rows.at(-1)!.position],
       );
       await apply(tx, one, next, rows);
-      if (isComplete) retired = state.generation;
+      isSwitched = isComplete;
       return true;
     });
-    if (retired === undefined) return more;
-    await this.dataSource.query(`DROP SCHEMA IF EXISTS ${getSchema(one.name, retired)} CASCADE`);
+    if (!isSwitched) return more;
     this.#logger.log(`${one.name} was rebuilt`);
+    await this.#dropRetired(one);
     return true;
+  }
+
+  /**
+   * Drops the generations before the current one. Another leader may have left them behind if it ended after its switch.
+   * Never throws: the next leader tries again.
+   */
+  async #dropRetired({ name }: Projection): Promise<void> {
+    try {
+      await dropRetiredGenerations(this.dataSource, name);
+    } catch (error) {
+      this.#logger.warn({ err: error }, `earlier generations of ${name} are not dropped yet`);
+    }
   }
 }
 
@@ -224,25 +241,14 @@ async function record({ tx }: UnitOfWork, event: AnyEvent, data: unknown): Promi
   ]);
 }
 
-async function readState(
-  manager: EntityManager,
-  name: string,
-  lock = '',
-): Promise<ProjectionState | undefined> {
-  const [state] = (await manager.query(`SELECT ${columns} FROM projection WHERE name = $1 ${lock}`, [
-    name,
-  ])) as ProjectionState[];
-  return state;
-}
-
-const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
+const readLog = (tx: EntityManager, { foreign, own }: Projection, after: string, horizon: bigint) =>
   tx.query(
     `SELECT position::text, stream, subject, version, type, revision, data, at,
        ${personalKeySql} FROM event
      WHERE position > $1 AND position <= $2
        AND (version IS NULL AND type = ANY($3) OR version IS NOT NULL AND stream = ANY($4))
      ORDER BY event.position LIMIT ${batchSize}`,
-    [after, horizon.toString(), [...announced.keys()], [...own.keys()]],
+    [after, horizon.toString(), [...foreign.keys()], [...own.keys()]],
   ) as Promise<Row[]>;
 
 /** Must be last in its transaction: it sets the search path to the schema of the generation. */
@@ -251,35 +257,12 @@ async function apply(tx: EntityManager, one: Projection, generation: number, row
   await tx.query(`SET LOCAL search_path TO ${getSchema(one.name, generation)}, public`);
   for (const row of rows) {
     if (row.version === null) {
-      const { event, apply } = one.announced.get(row.type)!;
+      const { event, apply } = one.foreign.get(row.type)!;
       await apply(tx, event.input.parse(row.data) as never);
     } else {
-      const { kind, apply } = one.own.get(row.stream)!;
-      const [event] = toCurrentEvents(kind, [row]);
+      const { aggregate, apply } = one.own.get(row.stream)!;
+      const [event] = toCurrentEvents(aggregate, [row]);
       await apply(tx, { id: row.subject, version: row.version, event } as never);
     }
-  }
-}
-
-/** Creates an empty generation, after dropping the rest of an earlier attempt. */
-async function create(tx: EntityManager, one: Projection, generation: number): Promise<void> {
-  const schema = getSchema(one.name, generation);
-  await tx.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
-  await tx.query(`CREATE SCHEMA ${schema}`);
-  await tx.query(`SET LOCAL search_path TO ${schema}, public`);
-  await tx.query(one.tables);
-  await tx.query('SET LOCAL search_path TO DEFAULT');
-}
-
-/** Points the public views to this generation. */
-async function show(tx: EntityManager, name: string, generation: number): Promise<void> {
-  const tables = (await tx.query('SELECT tablename AS table FROM pg_tables WHERE schemaname = $1', [
-    `${name}_${generation}`,
-  ])) as { table: string }[];
-  for (const { table } of tables) {
-    await tx.query(`DROP VIEW IF EXISTS public."${table}"`);
-    await tx.query(
-      `CREATE VIEW public."${table}" AS SELECT * FROM ${getSchema(name, generation)}."${table}"`,
-    );
   }
 }

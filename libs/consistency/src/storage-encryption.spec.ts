@@ -32,7 +32,8 @@ describe('StorageEncryption', () => {
   });
 
   it('returns a value that was stored as plaintext unchanged', () => {
-    for (const plaintext of [{ token: 'tok_ok' }, null, 'text', 7]) {
+    const similar = [{ encrypted: 'yes' }, { ...storage(second).encrypt('', 'x'), more: 1 }];
+    for (const plaintext of [{ token: 'tok_ok' }, null, 'text', 7, ...similar]) {
       expect(storage(first).decrypt(plaintext, 'x')).toEqual(plaintext);
       expect(storage(first).isOutdated(plaintext)).toBe(true);
     }

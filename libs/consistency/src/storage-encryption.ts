@@ -7,8 +7,15 @@ export interface Encrypted {
   encrypted: string;
 }
 
+/**
+ * Recognizes an encrypted value by its format, because values stored before the introduction of encryption are plain: an
+ * object with the single field `encrypted`, whose text begins with a key id and a dot. Plain data must not have this format.
+ */
 export const isEncrypted = (value: unknown): value is Encrypted =>
-  typeof value === 'object' && value !== null && typeof (value as Encrypted).encrypted === 'string';
+  typeof value === 'object' &&
+  value !== null &&
+  Object.keys(value).length === 1 &&
+  /^[\w-]{8}\./.test(String((value as Encrypted).encrypted));
 
 /** The id does not reveal the key, because keys are random. */
 const toId = (key: Buffer): string => createHash('sha256').update(key).digest('base64url').slice(0, 8);

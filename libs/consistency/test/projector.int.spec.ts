@@ -202,4 +202,42 @@ describe('the projector', () => {
     expect(idle).toBeLessThanOrEqual(6);
     expect(waiting).toBeLessThanOrEqual(15);
   });
+
+  it('applies all events after the database went back to an earlier state', async () => {
+    const projector = await startInstance(createCounts(1));
+    await appendEvents(5);
+    await projector.waitUntilCurrent('counts', 5_000);
+    // A failover to a replica that lacks the last three events, as the service sees it: its connection ends.
+    await source.query('DELETE FROM event WHERE position > 2');
+    await source.query(`SELECT setval('event_position_seq', 2)`);
+    await source.query(`UPDATE projection SET position = 2`);
+    await source.query('UPDATE counts_row SET of_shape_1 = 2');
+    await source.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'projector'`,
+    );
+    await sleep(1_500);
+    expect(await readProjection()).toMatchObject({ position: '2' });
+    await appendEvents(1);
+    await projector.waitUntilCurrent('counts', 5_000);
+    expect(await readRows()).toEqual([{ id: 'a', of_shape_1: 3 }]);
+  });
+
+  it('drops a generation that an ended instance has left behind, and no other', async () => {
+    await source.query('CREATE SCHEMA counts_1; CREATE SCHEMA counts_1_1; CREATE SCHEMA counts_old');
+    await source.query(
+      `INSERT INTO projection (name, shape, generation) VALUES ('counts', 1, 2);
+       CREATE SCHEMA counts_2; CREATE TABLE counts_2.counts_row (id text PRIMARY KEY, of_shape_1 integer)`,
+    );
+    await startInstance(createCounts(1));
+    const listSchemas = async () =>
+      (
+        (await source.query(
+          `SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'counts%' ORDER BY 1`,
+        )) as { name: string }[]
+      ).map(({ name }) => name);
+    await eventually(async () => !(await listSchemas()).includes('counts_1'));
+    expect(await listSchemas()).toEqual(['counts_1_1', 'counts_2', 'counts_old']);
+    expect(await readProjection()).toMatchObject({ generation: 2, fault: null });
+  });
 });

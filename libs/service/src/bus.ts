@@ -59,7 +59,7 @@ function getSubscriptions({ contract, handlers, listensTo, sagas, projections }:
       ...(start.contract.kind === 'event' ? [start.contract] : []),
       ...[...transitions.values()].map(({ event }) => event as AnyEvent),
     ]),
-    ...(projections ?? []).flatMap(({ announced }) => [...announced.values()].map(({ event }) => event)),
+    ...(projections ?? []).flatMap(({ foreign }) => [...foreign.values()].map(({ event }) => event)),
     ...(contract.name === ReadSettings.service ? [SettingsReported] : []),
   ];
 }
