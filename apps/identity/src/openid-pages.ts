@@ -21,7 +21,13 @@ const styleHash = createHash('sha256').update(style).digest('base64');
 export function getPageHeaders(redirectUri?: string): Record<string, string> {
   const target = redirectUri ? ` ${new URL(redirectUri).origin}` : '';
   return {
-    'content-security-policy': `default-src 'none'; style-src 'sha256-${styleHash}'; form-action 'self'${target}; frame-ancestors 'none'; base-uri 'none'`,
+    'content-security-policy': [
+      "default-src 'none'",
+      `style-src 'sha256-${styleHash}'`,
+      `form-action 'self'${target}`,
+      "frame-ancestors 'none'",
+      "base-uri 'none'",
+    ].join('; '),
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
     // With `no-referrer`, the browser would send `Origin: null` for the page's own forms.

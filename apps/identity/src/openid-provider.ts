@@ -42,6 +42,26 @@ export const endpoints = {
 export const clientAuthMethods = ['client_secret_basic', 'none'] as const;
 export const scopes = ['openid', 'offline_access', 'profile', 'email'];
 
+/** The part of the library's configuration that depends on no setting. */
+const protocol: Configuration = {
+  enabledJWA: { idTokenSigningAlgValues: [algorithm, rsaAlgorithm] } as never,
+  routes: endpoints,
+  pkce: { required: () => true },
+  scopes,
+  clientAuthMethods: [...clientAuthMethods],
+  claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+  responseTypes: ['code'],
+  rotateRefreshToken: true,
+  ttl,
+  features: {
+    revocation: { enabled: true },
+    devInteractions: { enabled: false },
+    rpInitiatedLogout: { enabled: false },
+    pushedAuthorizationRequests: { enabled: false },
+    dPoP: { enabled: false },
+  },
+};
+
 /**
  * OpenID Connect for third-party applications. Their tokens are not valid for the store's API: access tokens are opaque
  * and valid for `userinfo` only, and ID tokens have the application as audience.
@@ -67,61 +87,7 @@ export class OpenIdProvider {
   }
 
   #createProvider(signing: SigningKeys['private']): Provider {
-    const issuer = this.settings.tokenIssuer;
-    const configuration: Configuration = {
-      adapter: (model) =>
-        new OpenIdStorage(
-          this.dataSource,
-          this.storage,
-          model,
-          this.library.errors.InvalidGrant,
-          () => this.settings.refreshGrace,
-        ),
-      clients: this.settings.oidcClients.map(toClientMetadata),
-      jwks: { keys: signing as never },
-      enabledJWA: { idTokenSigningAlgValues: [algorithm, rsaAlgorithm] } as never,
-      routes: endpoints,
-      cookies: {
-        names: {
-          session: toCookieName('session'),
-          interaction: toCookieName('interaction'),
-          resume: toCookieName('resume'),
-        },
-        long: { httpOnly: true, sameSite: 'lax', path: mountPath },
-        keys: signing.map(({ d }) => createHmac('sha256', d!).update('cookies').digest('base64url')),
-      },
-      pkce: { required: () => true },
-      scopes,
-      clientAuthMethods: [...clientAuthMethods],
-      claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
-      responseTypes: ['code'],
-      rotateRefreshToken: true,
-      ttl,
-      features: {
-        revocation: { enabled: true },
-        devInteractions: { enabled: false },
-        rpInitiatedLogout: { enabled: false },
-        pushedAuthorizationRequests: { enabled: false },
-        dPoP: { enabled: false },
-      },
-      interactions: { url: (_, { uid }) => `${issuer}${mountPath}/interaction/${uid}` },
-      findAccount: async (_, memberId) => {
-        const member = await this.dataSource.manager.findOneBy(Member, { memberId });
-        if (!member) return undefined;
-        const { name, email } = member;
-        // Addresses are not confirmed.
-        return { accountId: memberId, claims: () => ({ sub: memberId, name, email, email_verified: false }) };
-      },
-      renderError: (context, { error, error_description: description }) => {
-        context.set(getPageHeaders());
-        context.type = 'html';
-        context.body = renderProblemPage(
-          chooseLanguage(context.get('accept-language'), this.settings.languages),
-          description ?? error,
-        );
-      },
-    };
-    const provider = new this.library.Provider(issuer, configuration);
+    const provider = new this.library.Provider(this.settings.tokenIssuer, this.#createConfiguration(signing));
     this.#deriveSuccessors(provider);
     // The forwarding headers come from `createOpenIdServer`, not from clients.
     provider.proxy = true;
@@ -140,6 +106,46 @@ export class OpenIdProvider {
       );
     });
     return provider;
+  }
+
+  #createConfiguration(signing: SigningKeys['private']): Configuration {
+    const { dataSource, storage, library, settings } = this;
+    return {
+      ...protocol,
+      adapter: (model) =>
+        new OpenIdStorage(
+          dataSource,
+          storage,
+          model,
+          library.errors.InvalidGrant,
+          () => settings.refreshGrace,
+        ),
+      clients: settings.oidcClients.map(toClientMetadata),
+      jwks: { keys: signing as never },
+      cookies: {
+        names: {
+          session: toCookieName('session'),
+          interaction: toCookieName('interaction'),
+          resume: toCookieName('resume'),
+        },
+        long: { httpOnly: true, sameSite: 'lax', path: mountPath },
+        keys: signing.map(({ d }) => createHmac('sha256', d!).update('cookies').digest('base64url')),
+      },
+      interactions: { url: (_, { uid }) => `${settings.tokenIssuer}${mountPath}/interaction/${uid}` },
+      findAccount: async (_, memberId) => {
+        const member = await dataSource.manager.findOneBy(Member, { memberId });
+        if (!member) return undefined;
+        const { name, email } = member;
+        // Addresses are not confirmed.
+        return { accountId: memberId, claims: () => ({ sub: memberId, name, email, email_verified: false }) };
+      },
+      renderError: (context, { error, error_description: description }) => {
+        context.set(getPageHeaders());
+        context.type = 'html';
+        const language = chooseLanguage(context.get('accept-language'), settings.languages);
+        context.body = renderProblemPage(language, description ?? error);
+      },
+    };
   }
 
   /**
