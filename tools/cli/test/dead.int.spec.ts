@@ -7,7 +7,7 @@ import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
-import { withDeadQueues } from '../src/dead-letters/dead-queue.ts';
+import { maxLetters, withDeadQueues } from '../src/dead-letters/dead-queue.ts';
 import { nodePath, root } from '../src/workspace.ts';
 
 let broker: PrivateBroker;
@@ -106,6 +106,21 @@ describe('a dead letter with a reply address', () => {
     expect(output).toContain('Replayed 1 of 1 dead letters.');
     expect(code).toBe(0);
     expect([await count(dead), await count(queues.commands('identity'))]).toEqual([1, 1]);
+  });
+});
+
+describe('more dead letters than are read at once', () => {
+  it('are reported by every command that does not handle them', async () => {
+    for (let i = 0; i <= maxLetters; i += 1)
+      channel.publish('', dead, Buffer.from('{}'), { messageId: String(i).padStart(6, '0') });
+    await channel.waitForConfirms();
+    const unread = `Only the first ${maxLetters} dead letters of identity were read; 1 were not.`;
+    expect(await runDead('show', '010000')).toEqual({ code: 1, output: expect.stringContaining(unread) });
+    const { code, output } = await runDead('discard', '--all', '--yes', '--service', 'identity');
+    expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining(unread) });
+    expect(output).toContain(`Discarded ${maxLetters} of ${maxLetters} dead letters.`);
+    expect(await count(dead)).toBe(1);
+    expect(await runDead('discard', '--all', '--yes', '--service', 'identity')).toMatchObject({ code: 0 });
   });
 });
 

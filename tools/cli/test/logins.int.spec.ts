@@ -69,6 +69,15 @@ it('changes only the logins that BROKER_PASSWORDS names', async () => {
   ]);
 });
 
+it('changes the broker of RABBITMQ_URL also while a store runs here', async () => {
+  const { identifyProcess } = await import('../src/supervisor/processes.ts');
+  const broker = { kind: 'process', title: 'a private RabbitMQ', url: 'amqp://127.0.0.1:1', roots: [] };
+  const run = { supervisor: identifyProcess(process.pid), phase: 'ready', services: [], broker };
+  writeFileSync(join(home, 'run.json'), JSON.stringify(run));
+  expect(runLogins({ BROKER_PASSWORDS: '{"logins-a":"five"}' })).toMatchObject({ status: 0 });
+  expect(await probe('logins-a', 'five')).toBeUndefined();
+});
+
 it('does not connect to the broker of a store that was killed', () => {
   const run = {
     supervisor: { pid: process.pid, began: 'an earlier boot' },

@@ -53,7 +53,6 @@ export async function startThrowawayServices(report: (text: string) => void): Pr
         logs,
         id: `test-${id}`,
         password: secret,
-        passwordIsKept: true,
         port: ports.postgres,
         throwaway: true,
       },

@@ -10,7 +10,7 @@ import {
   findLetter,
   type DeadLetter,
 } from '../dead-letters/dead-letter.ts';
-import { withDeadQueues, type DeadQueue } from '../dead-letters/dead-queue.ts';
+import { describeUnread, withDeadQueues, type DeadQueue } from '../dead-letters/dead-queue.ts';
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { quoteForShell, toPrintable } from '../terminal/printable.ts';
@@ -48,17 +48,14 @@ const flattenLetters = (queues: readonly DeadQueue[]): DeadLetter[] =>
   queues.flatMap(({ letters }) => letters);
 
 /** Selects the letters to replay or discard. */
-function selectLetters(
-  letters: readonly DeadLetter[],
-  id: string | undefined,
-  { group, all }: SelectOptions,
-) {
+function selectLetters(queues: readonly DeadQueue[], id: string | undefined, { group, all }: SelectOptions) {
   if ([id, group, all].filter((one) => one !== undefined).length !== 1) {
     throw new UsageError('Specify the dead letters: an id, --group, or --all.', { remedies });
   }
+  const letters = flattenLetters(queues);
   if (all) return letters;
   if (id !== undefined) {
-    return [findLetter(letters, id)];
+    return [findLetter(letters, id, describeUnread(queues))];
   }
   const groups = findGroups(groupLetters(letters), group!);
   if (groups.length === 0)
@@ -110,9 +107,11 @@ export async function replayOrDiscard(
   const services = selectServices(options.service);
   const url = getBrokerUrl(state);
   const identify = ({ service, key }: DeadLetter) => `${service} ${key}`;
+  const unread: string[] = [];
   // No letter stays unacknowledged during the confirmation.
   const selection = await withDeadQueues(url, services, async (queues) => {
-    const letters = selectLetters(flattenLetters(queues), id, options);
+    const letters = selectLetters(queues, id, options);
+    if (id === undefined) unread.push(...describeUnread(queues));
     return what === 'replay' ? withoutRequests(letters, id) : letters;
   });
   if (selection.length === 0) {
@@ -151,8 +150,9 @@ export async function replayOrDiscard(
     console.log(
       `${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${selection.length} dead letters.`,
     );
+    for (const text of unread) console.log(`${text} Run the command again for them.`);
     // Some letters may have been handled elsewhere during the confirmation.
-    if (failed.length === 0) return moved < selection.length ? 1 : 0;
+    if (failed.length === 0) return moved < selection.length || unread.length > 0 ? 1 : 0;
     throw new CliError(`${failed.length} dead letters could not be replayed and were kept.`, {
       details: failed.slice(0, 10),
       remedies: ['check that their services are running:  npx jogakbo ps', 'then replay them again'],
@@ -175,7 +175,7 @@ export async function listDeadLetters(options: ListOptions): Promise<number> {
 export async function showDeadLetter(id: string, options: ListOptions): Promise<number> {
   refuseEmpty(id);
   return withDeadQueues(getBrokerUrl(openState()), selectServices(options.service), async (queues) =>
-    showLetter(findLetter(flattenLetters(queues), id), options),
+    showLetter(findLetter(flattenLetters(queues), id, describeUnread(queues)), options),
   );
 }
 

@@ -46,6 +46,7 @@ function readEncryptionKeys(): Record<string, EncryptionKeys> {
  */
 export async function logins(): Promise<number> {
   const state = openState();
+  const broker = findBroker(state);
   const names = listApps().map(({ name }) => name);
   const passwords = readByService('BROKER_PASSWORDS', parseText, '"password"');
   const isElsewhere = Object.keys(passwords).length > 0;
@@ -58,7 +59,7 @@ export async function logins(): Promise<number> {
     : ensureSecrets(state, names);
   const encryptionKeys = { ...getPublicKeys(secrets.serviceKeys), ...readEncryptionKeys() };
   const { remark, brokerOperator } = await runDeployStep(
-    findBroker(state),
+    broker,
     listApps(),
     { ...secrets, encryptionKeys },
     state.id,
@@ -73,9 +74,9 @@ export async function logins(): Promise<number> {
   return 0;
 }
 
-/** The broker of RABBITMQ_URL_FILE, else the one of the store running here, else the one of RABBITMQ_URL. */
+/** The broker of RABBITMQ_URL or RABBITMQ_URL_FILE, else the one of the store running here. */
 function findBroker(state: StateFolder): Broker {
-  const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
+  const url = readSecretSetting('RABBITMQ_URL');
   if (url) return { kind: 'external', url };
   return { kind: 'external', ...findRunningStore(state)?.broker, url: getBrokerUrl(state) };
 }

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { formatProcesses, type Row } from './ps.ts';
+import { buildRows, formatProcesses, type Row } from './ps.ts';
 
 const row = (service: string, rest: Partial<Row> = {}): Row => ({
   service,
@@ -33,4 +36,20 @@ describe('formatProcesses', () => {
     expect(formatProcesses(rows)[0]).toContain('restarts');
     expect(formatProcesses(rows.slice(0, 1))[0]).not.toContain('restarts');
   });
+});
+
+it('a broker whose container has ended is not ready', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'jogakbo-ps-'));
+  const path = process.env.PATH;
+  process.env.PATH = [folder, path].join(delimiter);
+  const inspect = (running: boolean) => {
+    writeFileSync(join(folder, 'docker'), `#!/bin/sh\necho ${running}\n`, { mode: 0o755 });
+    const broker = { kind: 'container', container: 'x', title: '', url: 'amqp://b', roots: [], since: 0 };
+    const supervisor = { pid: 1, began: 'earlier' };
+    return buildRows({ supervisor, phase: 'ready', publicUrl: '', port: 1, since: 0, services: [], broker });
+  };
+  expect((await inspect(true))[0]).toMatchObject({ service: 'broker', state: 'ready' });
+  expect((await inspect(false))[0]).toMatchObject({ service: 'broker', state: 'ended', uptime: undefined });
+  process.env.PATH = path;
+  rmSync(folder, { recursive: true });
 });

@@ -1,4 +1,5 @@
 import { isAlive, readMemory, type ProcessIdentity, listTree } from '../supervisor/processes.ts';
+import { isContainerRunning } from '../backing/rabbitmq/docker-broker.ts';
 import { toMessage } from '../terminal/cli-error.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import {
@@ -35,8 +36,14 @@ const sumMemory = (roots: ProcessIdentity[]) =>
     .flatMap(({ pid }) => listTree(pid))
     .reduce((sum, pid) => sum + readMemory(pid), 0);
 
-function buildBackingRow(name: string, backing: BackingRecord, now: number): Row {
-  const alive = backing.kind !== 'process' || isAlive(backing.roots[0]);
+/** Assumes that an external server runs. */
+function isRunning({ kind, container, roots }: BackingRecord): boolean | Promise<boolean> {
+  if (kind === 'external') return true;
+  return container === undefined ? isAlive(roots[0]) : isContainerRunning(container, 3_000);
+}
+
+async function buildBackingRow(name: string, backing: BackingRecord, now: number): Promise<Row> {
+  const alive = await isRunning(backing);
   return {
     service: name,
     state: alive ? (backing.kind === 'external' ? 'external' : 'ready') : 'ended',
@@ -102,8 +109,8 @@ export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]
   const services = await Promise.all(names.map((service) => buildServiceRow(service, run, now)));
   return [
     ...countEachProcessOnce(services),
-    ...(run.broker ? [buildBackingRow('broker', run.broker, now)] : []),
-    ...(run.database ? [buildBackingRow('database', run.database, now)] : []),
+    ...(run.broker ? [await buildBackingRow('broker', run.broker, now)] : []),
+    ...(run.database ? [await buildBackingRow('database', run.database, now)] : []),
     {
       service: 'supervisor',
       state: isSupervisorAlive(run) ? run.phase : 'ended',
@@ -124,7 +131,7 @@ export function formatProcesses(rows: readonly Row[]): string[] {
     url?.replace(/^\w+:\/\/[^@/]*@/, '').replace(/^(127[^/]*)\/.*$/, '$1') ?? '',
     uptime === undefined ? '' : formatShortDuration(uptime),
     restarts ? String(restarts) : '',
-    memory || !pid ? formatMegabytes(memory) : '',
+    formatMegabytes(memory),
   ]);
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   const head = ['service', 'state', 'pid', 'url', 'up', 'restarts', 'memory'];

@@ -17,7 +17,7 @@ import { ensureStaff, getStaffFile } from '../supervisor/staff.ts';
 import { parseStartOptions } from '../supervisor/start-options.ts';
 import { claimStore } from '../supervisor/claim-store.ts';
 import { ensureSecrets, readSecrets, type Secrets, type StateFolder } from '../supervisor/state.ts';
-import { getBrokerUrl } from '../supervisor/store-access.ts';
+import { getStoreBrokerUrl } from '../supervisor/store-access.ts';
 import {
   prepareBroker,
   prepareDatabase,
@@ -65,7 +65,7 @@ export async function connectToRunningStore(
     async renewLogin() {
       // A login shared by all services has no permissions to update.
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
-      const broker = { ...readRun(state)!.broker!, url: getBrokerUrl(state) };
+      const broker = { ...readRun(state)!.broker!, url: getStoreBrokerUrl(state) };
       // The store has created them for this service.
       const secrets = readSecrets(state) as Secrets;
       const encryptionKeys = getPublicKeys(secrets.serviceKeys);
@@ -110,7 +110,7 @@ export async function startOwnEnvironment(
       supervisor.addBackingService('database', provideDatabase(databaseConfiguration, report)),
     ]);
     const secrets = ensureSecrets(state, [app.name]);
-    const databases = await ensureServiceDatabases(database, [app], secrets.databasePasswords);
+    const databases = await ensureServiceDatabases(database, [app], secrets.databasePasswords, state.id);
     const facts = await readWorkspaceConfig(root);
     ensureStaff(state, facts.localStaff);
     const context: LaunchContext = {

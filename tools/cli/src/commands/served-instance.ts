@@ -27,8 +27,9 @@ interface Served {
   migrate(launch: LaunchCommand): Promise<void>;
 }
 
-/** Whether two instances can listen on their port at the same time. */
-const canShare = ({ env }: LaunchCommand): boolean => env.PORT === '0' || env.REUSE_PORT === 'true';
+/** Whether one instance has to end before the next one can listen. Another version gets a port of its own. */
+const mustEndBefore = ({ env }: LaunchCommand, version: string | undefined): boolean =>
+  version === undefined && env.PORT !== '0' && env.REUSE_PORT !== 'true';
 
 /**
  * Replaces the instance of a served service without downtime: the current instance ends when the next one is ready, and
@@ -69,7 +70,7 @@ export class ServedInstance {
     await migrate(launch);
     if (!isLast()) return;
     const began = Date.now();
-    const mustEndFirst = !version && !canShare(launch);
+    const mustEndFirst = mustEndBefore(launch, version);
     if (mustEndFirst) {
       await environment.suspendOwn();
       await this.#endInstance(this.#current);
@@ -81,10 +82,10 @@ export class ServedInstance {
     if (!isLast()) return void (await this.#endInstance(next));
     if (url === undefined) {
       await this.#endInstance(next);
-      if (mustEndFirst) return this.#resumeOwn();
-      return report(
+      report(
         `${name} did not become ready; ${this.#current ? 'the previous instance keeps running' : 'no instance is running'}`,
       );
+      return mustEndFirst ? this.#resumeOwn() : undefined;
     }
     const previous = this.#current;
     this.#current = next;
@@ -166,7 +167,7 @@ export class ServedInstance {
     await this.#queue;
     const { environment, version } = this.#served;
     const launch = await environment.getLaunchCommand();
-    const mustEndFirst = !version && !canShare(launch);
+    const mustEndFirst = mustEndBefore(launch, version);
     if (!mustEndFirst) await environment.resumeOwn().catch(() => undefined);
     await this.#endInstance(this.#current);
     if (mustEndFirst) await environment.resumeOwn().catch(() => undefined);

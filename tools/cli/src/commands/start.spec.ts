@@ -40,6 +40,17 @@ describe('a second start', () => {
     await expect(start({ port: '4000' })).rejects.toThrow('on another port: http://localhost:3999');
   });
 
+  it('fails if the running store has other options', async () => {
+    writeRun(state, run);
+    const error = 'without the options of this start: http://localhost:3999';
+    await expect(start({ dense: true })).rejects.toThrow(error);
+    await expect(start({ only: 'gateway' })).rejects.toThrow(error);
+    writeRun(state, { ...run, dense: true, only: ['gateway', 'registry'] });
+    await expect(start({ only: 'gateway' })).rejects.toThrow(error);
+    expect(await start({})).toBe(0);
+    expect(await start({ dense: true, only: 'registry,gateway' })).toBe(0);
+  });
+
   it('returns only when a store that is starting is ready', async () => {
     writeRun(state, { ...run, phase: 'starting' });
     let code: number | undefined;

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { readRun, isSupervisorAlive, type RunRecord } from '../supervisor/run-record.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
@@ -20,7 +21,8 @@ export async function start(values: StartValues): Promise<number> {
   const run = readRun(state);
   if (run && isSupervisorAlive(run)) {
     const isPortChosen = values.port !== undefined || Boolean(process.env.PORT);
-    return waitForRunningStore(state, run, isPortChosen ? options.port : run.port);
+    assertSameStore(run, isPortChosen ? options : { ...options, port: run.port });
+    return waitForRunningStore(state, run);
   }
   return values.detach
     ? startDetached(state, values)
@@ -31,11 +33,8 @@ export async function start(values: StartValues): Promise<number> {
 const openScreen = async (): Promise<StartScreen> =>
   (await import('../terminal/start-screen.ts')).openStartScreen();
 
-/**
- * Resolves when the store of another process is ready.
- * @throws CliError if that is not the requested store, if it stops, or if its start fails
- */
-async function waitForRunningStore(state: StateFolder, run: RunRecord, port: number): Promise<number> {
+/** @throws CliError if the running store is not the requested one */
+function assertSameStore(run: RunRecord, { port, only, dense }: StartOptions): void {
   if (run.onlyServes) {
     throw new CliError(`jogakbo serve runs ${run.onlyServes} here, with backing services of its own.`, {
       remedies: ['end it, and start the store', `then:  npx jogakbo serve ${run.onlyServes}`],
@@ -49,6 +48,16 @@ async function waitForRunningStore(state: StateFolder, run: RunRecord, port: num
       ],
     });
   }
+  const isOther = only !== undefined && !isDeepStrictEqual(new Set(only), new Set(run.only));
+  if (isOther || (dense && !run.dense)) {
+    throw new CliError(`The store is already running, without the options of this start: ${run.publicUrl}`, {
+      remedies: ['stop it first:  npm run stop', 'or see what it runs:  npx jogakbo ps'],
+    });
+  }
+}
+
+/** Resolves when the store of another process is ready. @throws CliError if it stops, or if its start fails */
+async function waitForRunningStore(state: StateFolder, run: RunRecord): Promise<number> {
   const { pid } = run.supervisor;
   if (run.phase === 'starting')
     console.log(`The store is already starting, in process ${pid}. Waiting until it is ready.`);

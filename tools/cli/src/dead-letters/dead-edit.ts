@@ -7,7 +7,7 @@ import { computeDigest, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit, getUserName } from '../supervisor/audit-log.ts';
 import { replaceData, findLetter, type DeadLetter } from './dead-letter.ts';
-import { withDeadQueues } from './dead-queue.ts';
+import { describeUnread, withDeadQueues } from './dead-queue.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { toPrintable, quoteForShell } from '../terminal/printable.ts';
 import { type StateFolder } from '../supervisor/state.ts';
@@ -74,6 +74,7 @@ export async function editLetter(
       const letter = findLetter(
         open.flatMap(({ letters }) => letters),
         id,
+        describeUnread(open),
       );
       const queue = open.find(({ service }) => service === letter.service)!;
       return work(letter, { move: (...args) => queue.move(...args) });

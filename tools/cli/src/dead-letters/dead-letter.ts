@@ -226,13 +226,24 @@ export function findGroups(groups: readonly DeadGroup[], name: string): DeadGrou
   );
 }
 
-/** Finds a letter by its key or a unique prefix of it. @throws CliError if none or several match */
-export function findLetter(letters: readonly DeadLetter[], id: string): DeadLetter {
+/**
+ * Finds a letter by its key or a unique prefix of it.
+ * @param details for the error if none matches, such as letters that were not read
+ * @throws CliError if none or several match
+ */
+export function findLetter(
+  letters: readonly DeadLetter[],
+  id: string,
+  details: readonly string[] = [],
+): DeadLetter {
   const found = letters.filter(({ key }) => key.startsWith(id));
   const exact = found.filter(({ key }) => key === id);
   const matches = exact.length > 0 ? exact : found;
   if (!matches[0])
-    throw new CliError(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
+    throw new CliError(`There is no dead letter ${id}.`, {
+      details: [...details],
+      remedies: ['npx jogakbo dead list'],
+    });
   if (matches.length > 1) {
     throw new CliError(`${id} matches ${matches.length} dead letters.`, {
       details: matches.map(({ service, key }) => `${service}  ${key}`),

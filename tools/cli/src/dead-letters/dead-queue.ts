@@ -31,6 +31,8 @@ interface OutgoingMessage {
 export class DeadQueue {
   readonly service: string;
   readonly letters: DeadLetter[] = [];
+  /** The number of letters beyond `maxLetters`, which are not among `letters`. */
+  unread = 0;
   private readonly connection: ChannelModel;
   private readonly channel: ConfirmChannel;
   /** The login of this connection. */
@@ -61,6 +63,7 @@ export class DeadQueue {
         // The broker does not count the letters that another command holds.
         if (consumerCount === 0) {
           const self = new DeadQueue(service, connection, channel, login);
+          self.unread = Math.max(0, messageCount - maxLetters);
           if (messageCount > 0) await self.#consume(Math.min(messageCount, maxLetters));
           assignKeys(self.letters);
           return self;
@@ -170,6 +173,15 @@ export class DeadQueue {
     }
   }
 }
+
+/** Says of which services not all letters were read. Empty if all were read. */
+export const describeUnread = (queues: readonly DeadQueue[]): string[] =>
+  queues
+    .filter(({ unread }) => unread > 0)
+    .map(
+      ({ service, unread }) =>
+        `Only the first ${maxLetters} dead letters of ${service} were read; ${unread} were not.`,
+    );
 
 /** Failed messages waiting for their next attempt. */
 export interface Waiting {

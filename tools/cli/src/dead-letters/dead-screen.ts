@@ -1,5 +1,5 @@
 import { findGroups, groupLetters, type DeadGroup, type DeadLetter } from './dead-letter.ts';
-import { type DeadQueue, type Waiting, maxLetters } from './dead-queue.ts';
+import { type DeadQueue, type Waiting, describeUnread } from './dead-queue.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintableJson, toPrintableLines } from '../terminal/printable.ts';
 import { formatDuration, formatTable } from '../terminal/text-table.ts';
@@ -80,7 +80,8 @@ export function listLetters(
     throw new CliError(`There is no group "${group}".`, { remedies: ['npx jogakbo dead list'] });
   }
   if (json) {
-    console.log(toPrintableJson({ total: letters.length, waiting, groups: shown.map(toPlainGroup) }));
+    const unread = queues.reduce((sum, queue) => sum + queue.unread, 0);
+    console.log(toPrintableJson({ total: letters.length, unread, waiting, groups: shown.map(toPlainGroup) }));
     return 0;
   }
   if (waiting.length) console.log(`${formatWaiting(waiting)}\n`);
@@ -90,9 +91,7 @@ export function listLetters(
   }
   const buildRows = group === undefined ? buildGroupRows : buildLetterRows;
   console.log(formatTable(buildRows(shown, Date.now())).join('\n'));
-  for (const { service, letters } of queues) {
-    if (letters.length === maxLetters) console.log(`\nOnly the first ${maxLetters} of ${service} are shown.`);
-  }
+  for (const text of describeUnread(queues)) console.log(`\n${text}`);
   return 0;
 }
 

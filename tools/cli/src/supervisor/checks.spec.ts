@@ -2,8 +2,12 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { checkDataFolders, checkPackages, checkSecrets, checkSupervisor } from './checks.ts';
+import { spawn } from 'node:child_process';
+import { checkDataFolders, checkPackages, checkPort, checkSecrets, checkSupervisor } from './checks.ts';
+import { prepareDenseHost } from './dense-mode.ts';
+import { identifyProcess } from './processes.ts';
 import { writeRun } from './run-record.ts';
+import { type LaunchContext } from './service-launch.ts';
 import { ensureSecrets, openState, type StateFolder } from './state.ts';
 
 let state: StateFolder;
@@ -65,6 +69,49 @@ describe('checks of a start and of doctor', () => {
     });
   });
 });
+
+it('commands to copy quote paths with spaces', () => {
+  const spaced = openState(join(state.folder, 'my store'));
+  mkdirSync(join(spaced.folder, 'postgres'));
+  put('my store/postgres/PG_VERSION', '18');
+  expect(checkDataFolders(spaced, { uid: self + 1, gid: 0 }).fixes).toEqual([
+    `change its owner:  sudo chown -R ${self + 1} '${spaced.folder}/postgres'`,
+  ]);
+  put('my store/secrets.json', 'broken');
+  const file = `${spaced.folder}/secrets.json`;
+  expect(checkSecrets(spaced).fixes.at(-1)).toBe(
+    `or start without its content:  mv '${file}' '${file}.broken'`,
+  );
+});
+
+(process.platform === 'linux' ? it : it.skip)(
+  'the port of another store in dense mode is recognized',
+  async () => {
+    const other = openState(join(state.folder, 'other'));
+    const { env } = prepareDenseHost({ state: other } as LaunchContext);
+    const script =
+      "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })";
+    const child = spawn(process.execPath, ['-e', script], { cwd: other.folder, env });
+    try {
+      const port = await new Promise<number>((resolve) =>
+        child.stdout.on('data', (text) => resolve(Number(text))),
+      );
+      const process_ = identifyProcess(child.pid)!;
+      const service = { name: 'loans', state: 'ready' as const, process: process_, since: 0, restarts: 0 };
+      writeRun(other, {
+        supervisor: process_,
+        phase: 'ready',
+        publicUrl: '',
+        port,
+        since: 0,
+        services: [service],
+      });
+      expect((await checkPort(port, state)).fixes[0]).toMatch(/^stop that store: {2}cd .* npm stop$/);
+    } finally {
+      child.kill();
+    }
+  },
+);
 
 describe('the state folder', () => {
   it.each([

@@ -4,6 +4,7 @@ import type { InstanceView } from '@jogakbo/contracts-registry';
 import { type BrokerWay, findBrokerWays, assertExternalBroker } from '../backing/rabbitmq/broker.ts';
 import { assertExternalDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
+import { quoteForShell } from '../terminal/printable.ts';
 import { image } from '../backing/rabbitmq/docker-broker.ts';
 import { findFreePort, findPortHolder, isFree } from './ports.ts';
 import { readEnvironment, readFolder } from './processes.ts';
@@ -91,7 +92,7 @@ export function checkDataFolders(state: StateFolder, user = findPostgresUser(), 
     return fail(
       'data folders',
       `${folder} belongs to user ${found}, but ${server} runs as user ${owner}`,
-      `change its owner:  sudo chown -R ${owner} ${folder}`,
+      `change its owner:  sudo chown -R ${owner} ${quoteForShell(folder)}`,
     );
   }
   return pass('data folders', 'have the right owner');
@@ -142,9 +143,9 @@ export async function checkRoutes(state: StateFolder): Promise<Check | undefined
   }
 }
 
-/** Finds the store of a service process: its state folder and workspace. */
+/** Finds the store of a service process, or of the process of dense mode: its state folder and workspace. */
 function findStore(pid: number): { folder: string; workspace: string } | undefined {
-  const cache = readEnvironment(pid, 'CONFIG_CACHE');
+  const cache = readEnvironment(pid, 'NODE_COMPILE_CACHE');
   const workspace = cache && readFolder(pid);
   if (!cache || !workspace) return undefined;
   const folder = dirname(cache);
@@ -156,7 +157,7 @@ function findStore(pid: number): { folder: string; workspace: string } | undefin
 }
 
 const getStopCommand = ({ folder, workspace }: { folder: string; workspace: string }): string =>
-  `cd ${workspace} && ${folder === join(workspace, '.jogakbo') ? '' : `JOGAKBO_HOME=${folder} `}npm stop`;
+  `cd ${quoteForShell(workspace)} && ${folder === join(workspace, '.jogakbo') ? '' : `JOGAKBO_HOME=${quoteForShell(folder)} `}npm stop`;
 
 async function findNextFreePort(port: number): Promise<number> {
   for (let next = port + 1; next < 65_536; next += 1) if (await isFree(next)) return next;

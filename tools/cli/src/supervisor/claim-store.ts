@@ -36,6 +36,7 @@ export async function claimStore(
     supervisor: identifyProcess(process.pid)!,
     phase: 'starting' as const,
     ...(options.onlyServes && { onlyServes: options.onlyServes }),
+    ...(options.only && { only: options.only }),
     ...(options.dense && { dense: true }),
     publicUrl: `http://localhost:${options.port}`,
     port: options.port,

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,12 +6,27 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { ControlClient } from './control-client.ts';
-import { ControlSocket, getControlPath } from './control-socket.ts';
+import { ControlSocket, getControlPath, type StoreControl } from './control-socket.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { openState, type StateFolder } from './state.ts';
 
 const launch: LaunchCommand = { command: 'node', args: [], cwd: '/', env: {} };
+
+it('a path of many bytes and few characters is in the temporary folder', () => {
+  const folder = `/home/${'가'.repeat(35)}`;
+  expect(getControlPath({ folder, logs: folder, id: 'x' })).toBe(join(tmpdir(), 'jogakbo-x.sock'));
+});
+
+it('a store runs without a socket if its path cannot be used', async () => {
+  const blocked = openState(mkdtempSync(join(tmpdir(), 'jogakbo-control-')));
+  mkdirSync(getControlPath(blocked));
+  const error = await new Promise<Error>((resolve) => {
+    new ControlSocket(blocked, {} as StoreControl, resolve);
+  });
+  expect(error.message).toContain('EADDRINUSE');
+  rmSync(blocked.folder, { recursive: true });
+});
 
 describe('the control socket', () => {
   let folder: string;

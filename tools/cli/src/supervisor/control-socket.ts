@@ -8,15 +8,15 @@ import { type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { type StateFolder } from './state.ts';
 
-/** Socket paths are limited to about 100 characters. Falls back to the temporary folder for longer ones. */
+/** Socket paths are limited to 103 bytes on macOS, 107 on Linux. Falls back to the temporary folder for longer ones. */
 export function getControlPath(state: StateFolder): string {
   const path = join(state.folder, 'control.sock');
-  return path.length < 100 ? path : join(tmpdir(), `jogakbo-${state.id}.sock`);
+  return Buffer.byteLength(path) < 100 ? path : join(tmpdir(), `jogakbo-${state.id}.sock`);
 }
 
 /** Operations of a running store for other commands. An error is sent to the client. */
 export interface StoreControl {
-  /** The launch command of a service, including services added after the start. @throws if the workspace has no such service */
+  /** The launch command of a service, including one that was added after the start. @throws if the workspace has no such service */
   getLaunchCommand(service: string): Promise<LaunchCommand>;
   /** Stops the store's own process of the service. */
   suspend(service: string): Promise<void>;
@@ -42,8 +42,12 @@ export interface ControlAnswer {
 }
 
 /**
- * Lets `serve` replace a service of the store. Each service is reserved for one connection at a time. When a connection
- * closes, the store resumes the services that it suspended.
+ * Lets `serve` replace a service of the store. When a connection closes, the store resumes the services that it suspended.
+ *
+ * - not reserved: only the store's own process runs; `restart` is possible
+ * - reserved, for one connection at a time: `serve` starts its instance beside the store's own process
+ * - suspended: the instance of `serve` is ready, and the store's own process has been stopped
+ * - `serve --version` reserves nothing: its instance stays beside the store's own process
  */
 export class ControlSocket {
   readonly #control: StoreControl;
@@ -56,7 +60,11 @@ export class ControlSocket {
   constructor(state: StateFolder, control: StoreControl, onError: (error: Error) => void) {
     this.#control = control;
     const path = getControlPath(state);
-    rmSync(path, { force: true });
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // then listen() fails, too, and reports it
+    }
     this.#server = createServer((socket) => this.#accept(socket));
     this.#server.on('error', onError);
     this.#server.listen(path, () => chmodSync(path, 0o600));

@@ -15,7 +15,9 @@ async function load(services) {
   for (const { main } of services) await import(pathToFileURL(resolve(main)).href);
 }
 
-async function start({ name, env }) {
+async function start({ name, main, env }) {
+  // A service that was suspended when this process started is not loaded yet.
+  if (!starts.has(name)) await load([{ main }]);
   const service = await starts.get(name)(env);
   running.set(name, service);
   return service.url;

@@ -74,8 +74,12 @@ export class DenseService {
   /** Drains it, so that another instance can replace it. */
   async suspend(): Promise<void> {
     await this.#untilStarted();
-    if (this.#host.state === 'ready') await this.#host.ask('stop', this.request);
-    this.#setSuspended(true);
+    try {
+      if (this.#host.state === 'ready') await this.#host.ask('stop', this.request);
+    } finally {
+      // Also after an error: the process has begun to stop it, so only a new start brings it back.
+      this.#setSuspended(true);
+    }
   }
 
   /** @throws Error if it does not start; the process then ends, and starts again with all services */
@@ -97,8 +101,11 @@ export class DenseService {
 
   /** Starts it again, with the code that the process loaded at its start. @throws Error if it does not start */
   async restart(): Promise<void> {
-    await this.suspend();
-    await this.resume();
+    try {
+      await this.suspend();
+    } finally {
+      await this.resume();
+    }
   }
 
   #setSuspended(isSuspended: boolean): void {

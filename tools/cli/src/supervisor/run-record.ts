@@ -24,6 +24,8 @@ export interface ServedRecord extends ServiceRecord {
 export interface BackingRecord {
   kind: string;
   title: string;
+  /** The name of its Docker container. */
+  container?: string;
   url: string;
   managementUrl?: string;
   /** The folder of the certificates that it requires. */
@@ -40,6 +42,8 @@ export interface RunRecord {
   onlyServes?: string;
   /** Whether all services share one process. */
   dense?: boolean;
+  /** Set if the start named these services. */
+  only?: string[];
   publicUrl: string;
   port: number;
   since: number;

@@ -148,12 +148,12 @@ class StoreStart {
   }
 
   async #prepareDatabases(passwords: Record<string, string>): Promise<void> {
-    const { run, abort } = this.#supervisor;
+    const { run, abort, stateFolder } = this.#supervisor;
     const context = this.#context;
     const logins = this.#runDeployStep();
     logins.catch(() => undefined); // thrown below
     await this.#stage('migrations', async (note) => {
-      const databases = await ensureServiceDatabases(this.#database, this.#apps, passwords);
+      const databases = await ensureServiceDatabases(this.#database, this.#apps, passwords, stateFolder.id);
       for (const [name, { url }] of Object.entries(databases)) context.databaseUrls[name] = url;
       run.databasesIdentity = computeIdentity(databases);
       const migrated = await runMigrations(this.#apps, databases, context, note, abort);
@@ -209,15 +209,15 @@ class StoreStart {
     await this.#stage('seed', async (note) => [undefined, await module.seed({ ...to, note })]);
   }
 
-  /** Prepares a service that was not started with the store. */
+  /** Prepares a service that was added after the start. */
   async #prepareAdded(name: string): Promise<LaunchCommand> {
     const { stateFolder: state } = this.#supervisor;
     const context = this.#context;
     const [app] = selectApps([name]) as [App];
     const { databasePasswords, serviceKeys } = ensureSecrets(state, [name]);
-    const made = await ensureServiceDatabases(this.#database, [app], databasePasswords);
+    const made = await ensureServiceDatabases(this.#database, [app], databasePasswords, state.id);
     if (made[name]) context.databaseUrls[name] = made[name].url;
-    // Senders encrypt with registered keys only, so a rotated key is registered before the service uses it.
+    // Senders encrypt with registered keys only, so a new key, or one rotated since the last call, is registered first.
     if (context.broker.brokerOperator && serviceKeys[name] !== context.serviceKeys[name])
       await this.#runDeployStep();
     Object.assign(context, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });

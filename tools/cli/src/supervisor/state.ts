@@ -12,6 +12,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
+import { quoteForShell } from '../terminal/printable.ts';
 import { root } from '../workspace.ts';
 
 /** The state folder: everything a store keeps on this machine. Stores with different folders are independent. */
@@ -38,7 +39,9 @@ export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.joga
     throw new CliError(`The state folder ${path} cannot be written to: ${toMessage(error)}.`, {
       remedies: [
         'use another folder:  JOGAKBO_HOME=<your folder> npm start',
-        ...(existsSync(path) ? [`or take ownership of it:  sudo chown -R "$(id -un)" ${path}`] : []),
+        ...(existsSync(path)
+          ? [`or take ownership of it:  sudo chown -R "$(id -un)" ${quoteForShell(path)}`]
+          : []),
       ],
     });
   }
@@ -73,7 +76,10 @@ export function readKept<T extends object>(path: string): T | undefined {
   const kept = readJson<T>(path);
   if (typeof kept === 'object' && kept !== null) return kept;
   throw new CliError(`${path} is not valid JSON or cannot be read.`, {
-    remedies: ['restore it from a backup', `or start without its content:  mv ${path} ${path}.broken`],
+    remedies: [
+      'restore it from a backup',
+      `or start without its content:  mv ${quoteForShell(path)} ${quoteForShell(`${path}.broken`)}`,
+    ],
   });
 }
 

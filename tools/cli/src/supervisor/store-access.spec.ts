@@ -1,12 +1,12 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { rebuildProjection } from '../commands/projection.ts';
+import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
+import { listProjections, rebuildProjection } from '../commands/projection.ts';
 import { identifyProcess } from './processes.ts';
 import { writeRun } from './run-record.ts';
-import { openState, type StateFolder } from './state.ts';
-import { getBrokerUrl, getDatabaseUrl } from './store-access.ts';
+import { ensureSecrets, openState, type StateFolder } from './state.ts';
+import { getBrokerUrl, getDatabaseUrl, getStoreBrokerUrl } from './store-access.ts';
 
 let state: StateFolder;
 beforeEach(() => {
@@ -26,7 +26,29 @@ beforeEach(() => {
 });
 afterEach(() => {
   rmSync(state.folder, { recursive: true });
+  jest.restoreAllMocks();
   delete process.env.JOGAKBO_HOME;
+  delete process.env.RABBITMQ_URL;
+});
+
+it('RABBITMQ_URL comes before the broker of the running store', () => {
+  process.env.RABBITMQ_URL = 'amqp://elsewhere';
+  expect(getBrokerUrl(state)).toBe('amqp://elsewhere');
+  expect(getStoreBrokerUrl(state)).toBe('amqp://jogakbo@127.0.0.1:1');
+});
+
+it('a service without a database has no database URL', () => {
+  ensureSecrets(state, ['gateway']);
+  expect(() => getDatabaseUrl(state, 'gateway')).toThrow('gateway has no database in this store.');
+});
+
+it('projections are those of the services that the store runs', async () => {
+  jest.spyOn(console, 'log').mockImplementation(() => undefined);
+  ensureSecrets(state, ['identity']);
+  expect(await listProjections(undefined)).toBe(0);
+  await expect(listProjections('identity')).rejects.toThrow(
+    'The running store has no service called identity.',
+  );
 });
 
 it('reading a password creates none', async () => {

@@ -5,12 +5,20 @@ import { readRun, isSupervisorAlive, type RunRecord } from './run-record.ts';
 import { buildUrl } from '../backing/postgres/service-databases.ts';
 import { readSecrets, type StateFolder } from './state.ts';
 import { withCertificate } from '../backing/tls/store-tls.ts';
+import { listApps } from '../workspace.ts';
 
 /** The record of the store that runs on this machine, in this state folder. */
 export function findRunningStore(state: StateFolder): RunRecord | undefined {
   const run = readRun(state);
   return run && isSupervisorAlive(run) ? run : undefined;
 }
+
+/** The names of the services of this store, also of one that only `jogakbo serve` runs. */
+export const listStoreServices = ({ services, served = [], onlyServes }: RunRecord): string[] => [
+  ...services.map(({ name }) => name),
+  ...served.map(({ name }) => name),
+  ...(onlyServes ? [onlyServes] : []),
+];
 
 const createNotRunningError = () =>
   new CliError('The store is not running.', {
@@ -20,13 +28,17 @@ const createNotRunningError = () =>
     ],
   });
 
-/** The broker URL of the store running here, else RABBITMQ_URL. */
-export function getBrokerUrl(state: StateFolder): string {
+/** The broker that a command uses: the one of RABBITMQ_URL, else the one of the store running here. */
+export const getBrokerUrl = (state: StateFolder): string =>
+  process.env.RABBITMQ_URL || getStoreBrokerUrl(state);
+
+/** The broker of the store running here. If that is an external one, RABBITMQ_URL must be set. */
+export function getStoreBrokerUrl(state: StateFolder): string {
   const broker = findRunningStore(state)?.broker;
+  if (!broker) throw createNotRunningError();
   // The password of an external broker is not stored.
-  if (!broker || broker.kind === 'external') {
+  if (broker.kind === 'external') {
     if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
-    if (!broker) throw createNotRunningError();
     throw new CliError(`The store runs on ${broker.title}, and its password is not stored.`, {
       remedies: ['set RABBITMQ_URL to the value used at the start, and run the command again'],
     });
@@ -69,7 +81,8 @@ export function getDatabaseUrl(state: StateFolder, service: string): string {
   const database = findRunningStore(state)?.database;
   if (!database) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const password = readSecrets(state)?.databasePasswords?.[service];
-  if (password === undefined) {
+  const { hasDatabase } = listApps().find(({ name }) => name === service) ?? {};
+  if (!hasDatabase || password === undefined) {
     throw new CliError(`${service} has no database in this store.`, { remedies: ['npx jogakbo ps'] });
   }
   return buildUrl(database, service, password);

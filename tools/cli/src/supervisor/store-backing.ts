@@ -5,7 +5,7 @@ import { UsageError } from '../terminal/cli-error.ts';
 import { claimPorts } from './ports.ts';
 import { type BrokerConfiguration, findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
 import { type DatabaseConfiguration } from '../backing/postgres/private-postgres.ts';
-import { hasSecrets, keepPorts, readKeptPorts, ensureSecrets, type StateFolder } from './state.ts';
+import { keepPorts, readKeptPorts, ensureSecrets, type StateFolder } from './state.ts';
 import { openTls } from '../backing/tls/store-tls.ts';
 import { type App } from '../workspace.ts';
 
@@ -79,7 +79,6 @@ export function getBackingEndpoints(
 }
 
 export async function prepareDatabase(state: StateFolder): Promise<DatabaseConfiguration> {
-  const passwordIsKept = hasSecrets(state);
   const { postgres } = await claimPorts(['postgres'], readKeptPorts(state));
   keepPorts(state, { postgres });
   const { databaseAdministrator: password } = ensureSecrets(state);
@@ -89,7 +88,6 @@ export async function prepareDatabase(state: StateFolder): Promise<DatabaseConfi
     logs: state.logs,
     id: state.id,
     password,
-    passwordIsKept,
     port: postgres,
     tls: await openTls(state),
     throwaway: false,

@@ -7,7 +7,7 @@ import { ControlClient } from './control-client.ts';
 import { identifyProcess } from './processes.ts';
 import { claimRun, readRun, type RunRecord } from './run-record.ts';
 import { openState, type StateFolder } from './state.ts';
-import { Supervisor } from './supervisor.ts';
+import { Stopped, Supervisor } from './supervisor.ts';
 
 let state: StateFolder;
 beforeEach(() => {
@@ -36,6 +36,15 @@ it('ends the connections of other commands when it stops', async () => {
   await supervisor.stop();
   await client.closed;
   expect(readRun(state)).toBeUndefined();
+});
+
+it('adds no service once it is stopping', async () => {
+  const supervisor = createSupervisor();
+  const stopping = supervisor.stop();
+  const launch = { command: process.execPath, args: [], cwd: state.folder, env: {} };
+  expect(() => supervisor.addService('orders', launch)).toThrow(Stopped);
+  expect(() => supervisor.addDense(launch, new Map([['orders', launch]]))).toThrow(Stopped);
+  await stopping;
 });
 
 it('repeats what has to follow a restart of a backing service until it succeeds', async () => {

@@ -100,7 +100,9 @@ export class Supervisor {
     return host;
   }
 
+  /** @throws Stopped if the store is stopping: that stop would not end the process */
   #addProcess(name: string, launch: LaunchCommand, log: LogFile): ServiceProcess {
+    this.#abort.signal.throwIfAborted();
     const added = new ServiceProcess(name, launch, log, {
       onMessage: (text) => this.report(text),
       onChange: () => this.saveRun(),
@@ -160,10 +162,11 @@ export class Supervisor {
   #findRecord(role: Role): BackingRecord | undefined {
     const service = this.#backing.get(role);
     if (!service) return undefined;
-    const { kind, title, url, managementUrl, tls } = service;
+    const { kind, title, container, url, managementUrl, tls } = service;
     return {
       kind,
       title,
+      container,
       url: maskPassword(tls ? url.split('?')[0]! : url),
       managementUrl,
       tls,

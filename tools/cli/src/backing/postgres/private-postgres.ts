@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { administratorLogin, type BackingService } from '../backing-service.ts';
+import { getLostName, hasOtherPassword, recordPassword } from '../data-password.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import {
   canReach,
@@ -42,8 +43,6 @@ export interface DatabaseConfiguration {
   logs: string;
   id: string;
   password: string;
-  /** False if the password is new: existing data then belongs to a store whose password is lost. */
-  passwordIsKept: boolean;
   port: number;
   /** Folder of the certificates. If set, every client needs a certificate. */
   tls?: string;
@@ -184,7 +183,6 @@ class PrivatePostgres implements BackingService {
   readonly #paths: ReturnType<typeof resolvePostgresPaths>;
   readonly #log: string;
   #server: ProcessIdentity | undefined;
-  #isOwnData: boolean;
 
   constructor(place: DatabaseConfiguration) {
     this.#paths = resolvePostgresPaths(place);
@@ -193,7 +191,6 @@ class PrivatePostgres implements BackingService {
     this.#server = orphan?.identity;
     this.#place = orphan ? { ...place, port: orphan.port } : place;
     this.#log = join(place.logs, 'database.log');
-    this.#isOwnData = place.passwordIsKept;
     const address = `postgresql://${administratorLogin}:${place.password}@127.0.0.1:${this.#place.port}/postgres`;
     this.url = place.tls ? withCertificate(address, place.tls, administratorLogin) : address;
     this.tls = place.tls;
@@ -216,7 +213,7 @@ class PrivatePostgres implements BackingService {
       writeTlsFiles(this.tls, data, user);
       signal(this.#server, 'SIGHUP');
     }
-    if (this.#server && !(await probeLogin(this.url))) return;
+    if (this.#server && !(await probeLogin(this.url))) return recordPassword(data, this.#place.password);
     if (this.#server) await this.stop();
     await this.start();
   }
@@ -232,6 +229,7 @@ class PrivatePostgres implements BackingService {
       if (!isTemporary || Date.now() > until) throw createStartError(this.#log, tail);
       await pause(500);
     }
+    recordPassword(this.#paths.data, this.#place.password);
   }
 
   async stop(force = false): Promise<void> {
@@ -247,12 +245,11 @@ class PrivatePostgres implements BackingService {
     const { native, data, user } = this.#paths;
     const hasData = () => existsSync(join(data, 'PG_VERSION'));
     mkdirSync(this.#place.logs, { recursive: true, mode: 0o700 });
-    if (hasData() && !this.#isOwnData) renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
+    if (hasData() && hasOtherPassword(data, this.#place.password)) renameSync(data, getLostName(data));
     if (!hasData()) {
       emptyFolder(data);
       initialise(native, data, this.#place, user);
     }
-    this.#isOwnData = true;
     if (this.tls) writeTlsFiles(this.tls, data, user);
   }
 

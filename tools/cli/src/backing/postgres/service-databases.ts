@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { type BackingService } from '../backing-service.ts';
+import { CliError } from '../../terminal/cli-error.ts';
 import { withCertificate } from '../tls/store-tls.ts';
 import { type App } from '../../workspace.ts';
 
@@ -63,11 +64,16 @@ async function createRoleAndDatabase(admin: pg.Client, name: string, password: s
   await admin.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${role} FROM PUBLIC`);
 }
 
-/** Creates a role and a database for each service. No role can connect to a database of another service. */
+/**
+ * Creates a role and a database for each service. No role can connect to a database of another service.
+ * @param owner of the roles of an external server; their comment names it
+ * @throws CliError if the roles belong to another store; then nothing is changed
+ */
 export async function ensureServiceDatabases(
-  server: BackingService,
+  server: Pick<BackingService, 'kind' | 'url' | 'tls'>,
   apps: readonly App[],
   passwords: Record<string, string>,
+  owner: string,
 ): Promise<Record<string, ServiceDatabase>> {
   const wanted = apps
     .filter((app) => app.hasDatabase)
@@ -81,11 +87,19 @@ export async function ensureServiceDatabases(
   try {
     if (server.kind === 'process')
       await admin.query('REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC');
+    else
+      await assertRolesAreOwn(
+        admin,
+        wanted.map(({ name }) => name),
+        `jogakbo-${owner}`,
+      );
     const works = await Promise.all(wanted.map(({ url }) => canConnect(url)));
     for (const [index, { app, name }] of wanted.entries()) {
       if (!works[index]) await createRoleAndDatabase(admin, name, passwords[app]!);
       else if (server.kind === 'process')
         await admin.query(`ALTER ROLE ${admin.escapeIdentifier(name)} CONNECTION LIMIT ${connectionLimit}`);
+      if (server.kind === 'external')
+        await admin.query(`COMMENT ON ROLE ${admin.escapeIdentifier(name)} IS 'jogakbo-${owner}'`);
     }
     const { rows } = await admin.query<{ datname: string; oid: string }>(
       'SELECT datname, oid::text FROM pg_database',
@@ -99,6 +113,26 @@ export async function ensureServiceDatabases(
   } finally {
     await admin.end().catch(() => undefined);
   }
+}
+
+/** @throws CliError if the comment of a role names another store. Roles of earlier versions have no comment. */
+async function assertRolesAreOwn(admin: pg.Client, names: string[], tag: string): Promise<void> {
+  const { rows } = await admin.query<{ name: string }>(
+    `SELECT rolname AS name FROM pg_roles
+     WHERE rolname = ANY($1) AND shobj_description(oid, 'pg_authid') LIKE 'jogakbo-%'
+       AND shobj_description(oid, 'pg_authid') <> $2 ORDER BY rolname`,
+    [names, tag],
+  );
+  if (rows.length === 0) return;
+  throw new CliError('The PostgreSQL of DATABASE_URL has the databases of another store.', {
+    details: rows.map(({ name }) => `the role ${name} belongs to another state folder`),
+    remedies: [
+      'use another PostgreSQL server for this store',
+      ...rows.map(
+        ({ name }) => `or, if that store is gone:  psql "$DATABASE_URL" -c 'COMMENT ON ROLE ${name} IS NULL'`,
+      ),
+    ],
+  });
 }
 
 async function readSystemId(admin: pg.Client): Promise<string> {

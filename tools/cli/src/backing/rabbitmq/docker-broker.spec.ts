@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { recordPassword } from '../data-password.ts';
 import { startDockerBroker } from './docker-broker.ts';
 
 let folder: string;
@@ -42,4 +43,33 @@ it('gets its secrets as files, so that docker inspect and ps do not show them', 
   expect(calls).toMatch(/^cp \S+ \S+:\/var\/lib\/rabbitmq\/\.erlang\.cookie$/m);
   expect(readFileSync(join(folder, '.erlang.cookie'), 'utf8')).toMatch(/^[\w-]{43}$/);
   expect(statSync(join(folder, '.erlang.cookie')).mode & 0o777).toBe(0o400);
+});
+
+const createConfiguration = (password = 'hush-hush') => ({
+  ...{ folder: join(folder, 'rabbitmq'), logs: folder, name: 'jogakbo-x', password },
+  ...{ ports: { amqp: 1, management: 2, distribution: 3, epmd: 4 }, throwaway: false },
+});
+
+it('a start can be cancelled while the image is pulled', async () => {
+  const script = `#!/bin/sh\ncase "$1" in image) exit 1;; pull) exec sleep 20;; esac\n`;
+  writeFileSync(join(folder, 'docker'), script, { mode: 0o755 });
+  const controller = new AbortController();
+  const starting = startDockerBroker({ ...createConfiguration(), abort: controller.signal }, () =>
+    setTimeout(() => controller.abort(new Error('the store is stopping')), 100),
+  );
+  const began = Date.now();
+  await expect(starting).rejects.toThrow('the store is stopping');
+  expect(Date.now() - began).toBeLessThan(10_000);
+});
+
+it('keeps the volume of a broker with a lost password under another name', async () => {
+  const script = `#!/bin/sh\necho "$@" >> ${folder}/calls\n`;
+  writeFileSync(join(folder, 'docker'), script, { mode: 0o755 });
+  const configuration = createConfiguration('new');
+  mkdirSync(configuration.folder);
+  recordPassword(configuration.folder, 'lost');
+  await expect(startDockerBroker(configuration, () => undefined)).rejects.toThrow(/did not become ready/);
+  expect(readFileSync(join(folder, 'calls'), 'utf8')).toMatch(
+    /^run .*jogakbo-rabbitmq-x:\/from:ro .*jogakbo-rabbitmq-x-of-a-lost-store-\d+:\/to .*\nvolume rm jogakbo-rabbitmq-x\ncreate /m,
+  );
 });

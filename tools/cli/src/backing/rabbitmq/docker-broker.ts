@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { administratorLogin, type BackingService } from '../backing-service.ts';
+import { getLostName, hasOtherPassword, recordPassword } from '../data-password.ts';
 import { probeBroker } from './broker-probe.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { writeErlangCookie } from './erlang.ts';
@@ -15,9 +16,11 @@ interface Result {
   output: string;
 }
 
-function docker(args: string[], timeout = 30_000): Promise<Result> {
+/** @param abort ends the command before it has finished */
+function docker(args: string[], timeout = 30_000, abort?: AbortSignal): Promise<Result> {
+  const options = { timeout, encoding: 'utf8' as const, env: process.env, ...(abort && { signal: abort }) };
   return new Promise((resolve) =>
-    execFile('docker', args, { timeout, encoding: 'utf8', env: process.env }, (error, stdout, stderr) =>
+    execFile('docker', args, options, (error, stdout, stderr) =>
       resolve({ ok: !error, output: `${stdout}${stderr}`.trim() }),
     ),
   );
@@ -35,12 +38,12 @@ const getConfiguration = ({ folder }: Pick<BrokerConfiguration, 'folder'>) => jo
 export async function isDockerBrokerRunning(
   place: Pick<BrokerConfiguration, 'name' | 'folder'>,
 ): Promise<boolean> {
-  if (!existsSync(getConfiguration(place))) return false;
-  return (
-    (await docker(['inspect', '--format', '{{.State.Running}}', getContainer(place)], 3_000)).output ===
-    'true'
-  );
+  return existsSync(getConfiguration(place)) && isContainerRunning(getContainer(place), 3_000);
 }
+
+/** False also if Docker itself does not run. */
+export const isContainerRunning = async (name: string, timeoutMs?: number): Promise<boolean> =>
+  (await docker(['inspect', '--format', '{{.State.Running}}', name], timeoutMs)).output === 'true';
 
 /** @throws CliError if the image is not available; the caller then tries another way */
 export async function startDockerBroker(
@@ -54,6 +57,7 @@ export async function startDockerBroker(
 
 class DockerBroker implements BackingService {
   readonly kind = 'container';
+  readonly container: string;
   readonly title: string;
   readonly url: string;
   readonly managementUrl: string;
@@ -63,6 +67,7 @@ class DockerBroker implements BackingService {
 
   constructor(place: BrokerConfiguration, report: (text: string) => void) {
     this.#name = getContainer(place);
+    this.container = this.#name;
     this.#place = place;
     this.#report = report;
     this.title = `RabbitMQ in the Docker container ${this.#name}`;
@@ -75,7 +80,7 @@ class DockerBroker implements BackingService {
   }
 
   async isAlive(): Promise<boolean> {
-    return (await docker(['inspect', '--format', '{{.State.Running}}', this.#name])).output === 'true';
+    return isContainerRunning(this.#name);
   }
 
   async start(): Promise<void> {
@@ -85,6 +90,8 @@ class DockerBroker implements BackingService {
     }
     await this.#remove();
     await this.#pull();
+    await this.#setLostDataAside();
+    this.#place.abort?.throwIfAborted();
     const started = await this.#createAndStart();
     if (!started.ok) {
       // The container may exist even so, for example if a port is in use.
@@ -92,6 +99,25 @@ class DockerBroker implements BackingService {
       throw new CliError('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
     }
     await this.#waitUntilReady();
+    recordPassword(this.#place.folder, this.#place.password);
+  }
+
+  /** Moves a volume whose password is lost to another name. Docker cannot rename volumes, so the data is copied. */
+  async #setLostDataAside(): Promise<void> {
+    const { folder, password, throwaway } = this.#place;
+    if (throwaway || !hasOtherPassword(folder, password)) return;
+    const lost = getLostName(this.#name);
+    const volumes = ['--volume', `${this.#name}:/from:ro`, '--volume', `${lost}:/to`];
+    const copy = ['run', '--rm', '--entrypoint', 'cp', ...volumes, image, '-a', '/from/.', '/to'];
+    for (const args of [copy, ['volume', 'rm', this.#name]]) {
+      const { ok, output } = await docker(args, 300_000, this.#place.abort);
+      this.#place.abort?.throwIfAborted();
+      if (!ok)
+        throw new CliError('The data of a broker with a lost password could not be set aside.', {
+          details: output.split('\n').slice(-3),
+        });
+    }
+    this.#report(`the data of a broker with a lost password is kept in the Docker volume ${lost}`);
   }
 
   async stop(force = false): Promise<void> {
@@ -106,17 +132,20 @@ class DockerBroker implements BackingService {
   async #pull(): Promise<void> {
     if ((await docker(['image', 'inspect', image])).ok) return;
     this.#report(`pulling ${image} with Docker`);
-    const { ok, output } = await docker(['pull', '--quiet', image], 300_000);
+    const { ok, output } = await docker(['pull', '--quiet', image], 300_000, this.#place.abort);
+    this.#place.abort?.throwIfAborted();
     if (!ok) throw new CliError(`Docker could not pull ${image}.`, { details: output.split('\n').slice(-3) });
   }
 
   async #waitUntilReady(): Promise<void> {
-    let fault: string | undefined;
-    for (const until = Date.now() + 90_000; (fault = await probeBroker(this.url, 1_000)); await pause(300)) {
-      if (Date.now() <= until && (await this.isAlive())) continue;
+    const { abort } = this.#place;
+    let reason: string | undefined;
+    for (const until = Date.now() + 90_000; (reason = await probeBroker(this.url, 1_000)); await pause(300)) {
+      if (!abort?.aborted && Date.now() <= until && (await this.isAlive())) continue;
       const { output } = await docker(['logs', '--tail', '8', this.#name]);
       await this.#remove();
-      throw new CliError(`RabbitMQ in Docker did not become ready: ${fault}.`, {
+      abort?.throwIfAborted();
+      throw new CliError(`RabbitMQ in Docker did not become ready: ${reason}.`, {
         details: output.split('\n'),
       });
     }

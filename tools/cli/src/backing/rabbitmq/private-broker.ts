@@ -7,12 +7,14 @@ import {
   closeSync,
   readFileSync,
   realpathSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { administratorLogin, type BackingService } from '../backing-service.ts';
+import { getLostName, hasOtherPassword, recordPassword } from '../data-password.ts';
 import { probeBroker } from './broker-probe.ts';
 import { endEpmd, findEpmds, writeErlangCookie } from './erlang.ts';
 import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
@@ -108,6 +110,8 @@ function buildSettings({ password, ports, logs, tls }: BrokerConfiguration): str
   ].join('\n');
 }
 
+const getDataFolder = ({ folder }: Pick<BrokerConfiguration, 'folder'>): string => join(folder, 'data');
+
 function buildEnvironment(place: BrokerConfiguration): NodeJS.ProcessEnv {
   const { folder, ports } = place;
   return {
@@ -120,7 +124,7 @@ function buildEnvironment(place: BrokerConfiguration): NodeJS.ProcessEnv {
     RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
     RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
-    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+    RABBITMQ_MNESIA_BASE: getDataFolder(place),
     RABBITMQ_LOG_BASE: place.logs,
     RABBITMQ_GENERATED_CONFIG_DIR: join(folder, 'generated'),
     RABBITMQ_PID_FILE: join(folder, 'broker.pid'),
@@ -217,12 +221,15 @@ class PrivateBroker implements BackingService {
     const until = Date.now() + (ranWithTls === (this.tls !== undefined) ? 10_000 : 0);
     let ready = false;
     while (!(ready = await this.#isReady()) && this.isAlive() && Date.now() < until) await pause(200);
-    if (ready) return;
+    if (ready) return recordPassword(getDataFolder(this.#place), this.#place.password);
     await this.stop();
     await this.start();
   }
 
   async start(): Promise<void> {
+    const { throwaway, password } = this.#place;
+    const data = getDataFolder(this.#place);
+    if (!throwaway && hasOtherPassword(data, password)) renameSync(data, getLostName(data));
     this.#process = spawnBroker(this.#server, this.#place);
     const until = Date.now() + 90_000;
     while (!(await this.#isReady())) {
@@ -232,6 +239,7 @@ class PrivateBroker implements BackingService {
       }
       await pause(150);
     }
+    recordPassword(data, password);
   }
 
   async stop(force = false): Promise<void> {
