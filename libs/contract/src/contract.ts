@@ -102,7 +102,10 @@ interface Shape<Kind extends string, I extends z.ZodType> {
   readonly service: string;
   readonly description: string;
   readonly input: I;
-  /** The field with the id of the entity that a message is about. Messages about one entity are kept in order. */
+  /**
+   * The field with the id of the entity that a message is about. An instance handles commands and events about one entity
+   * in order, until one of them is retried.
+   */
   readonly subject?: string;
 }
 

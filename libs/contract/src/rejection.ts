@@ -5,7 +5,8 @@ export interface FieldError {
 }
 
 /**
- * An expected business error: an answer, not a fault. It has a stable code, is never retried and never dead-lettered.
+ * An expected business error: an answer, not a fault. It has a stable code and is never retried. A waiting
+ * caller receives it; without one the message is dead-lettered at once.
  * `status` is its HTTP status.
  */
 export class Rejection extends Error {

@@ -181,7 +181,10 @@ export class RabbitClient extends ClientProxy {
     });
   }
 
-  /** For Nest's `send()`: the pattern is the contract's name. Not batched, because it may be a command. */
+  /**
+   * Nest calls it for `send()`; the pattern is the contract's name. Only the name is known, and it may be a command: so
+   * every request is sent as one, neither batched nor expiring on the broker.
+   */
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     let isWanted = true;
     this.request(String(packet.pattern), packet.data, {

@@ -3,7 +3,10 @@ import { connect, type Channel, type ChannelModel, type RecoveringChannelModel }
 import { toConnectOptions } from './address.ts';
 import type { BrokerIdentity } from './identity.ts';
 
-/** The broker is unreachable or does not respond. A fault: the caller may retry. */
+/**
+ * The broker is unreachable or does not respond; another attempt may succeed. Thrown by the publisher; a caller of `ask`
+ * receives `BrokerDisconnected` instead.
+ */
 export class BrokerUnavailable extends Error {
   override readonly name = 'BrokerUnavailable';
 }
@@ -44,12 +47,12 @@ export class BrokerConnection implements BrokerIdentity {
     return this.#login;
   }
 
-  /** Runs for every message that was refused because of its sender, with the kind of message. */
+  /** Runs for every refused message (unauthorized sender, too large, too many instances, unreadable grants), with its kind. */
   onRefusedMessage(listener: (kind: string) => void): void {
     this.#refusalListeners.push(listener);
   }
 
-  /** Reports a message that was refused because of its sender, to the listeners of `onRefusedMessage`. */
+  /** Reports a refused message to the listeners of `onRefusedMessage`. */
   reportRefusedMessage(kind: string): void {
     for (const listener of this.#refusalListeners) listener(kind);
   }

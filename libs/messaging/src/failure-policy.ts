@@ -5,7 +5,7 @@ import { RemoteFault } from './faults.ts';
 import { NotEncrypted } from './request-decryption.ts';
 import type { ConsumedQueue, Outcome } from './server-options.ts';
 
-/** Too many queries are being handled. The caller may try another instance, or retry later. */
+/** Too many queries are being handled. The caller may retry later; `CallGuard` does not, because the callee has answered. */
 export class Overloaded extends RemoteFault {
   constructor(service: string) {
     super('overloaded', `${service} is overloaded`);
@@ -27,15 +27,17 @@ const maxRequeueMs = 120_000;
 export type FailureAction = 'requeue' | 'answer' | 'drop' | 'dead-letter' | 'retry';
 
 /**
- * Decides what is done with a failed message. The first line that applies:
+ * Decides what is done with a failed message. The first line that applies. Two cases are decided before: a request that
+ * only another version handles is forwarded (`FailedMessages`), and an unreadable request is answered (`MessagePipeline`)
+ * and then dead-lettered, or dropped if it is a query.
  *
- * | failure                                                               | action        |
- * | --------------------------------------------------------------------- | ------------- |
- * | another instance may handle or decrypt it while its caller waits      | `requeue`     |
- * | a caller waits                                                        | `answer`      |
- * | a query: its caller has no reply queue                                | `drop`        |
- * | a rejection, unreadable, not encrypted, or encrypted wrongly          | `dead-letter` |
- * | any other error                                                       | `retry`       |
+ * | failure                                                          | action        |
+ * | ---------------------------------------------------------------- | ------------- |
+ * | another instance may handle or decrypt it while its caller waits | `requeue`     |
+ * | a caller waits                                                   | `answer`      |
+ * | no caller waits: a query                                         | `drop`        |
+ * | - a rejection, unreadable, not encrypted, or encrypted wrongly   | `dead-letter` |
+ * | - any other error                                                | `retry`       |
  * @param incoming undefined if the message could not be read
  */
 export function decideOnFailure(

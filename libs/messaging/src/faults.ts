@@ -11,7 +11,7 @@ export class RemoteFault extends Error {
   }
 }
 
-/** The caller has no connection to the broker. Reveals nothing about the callee. */
+/** The `BrokerUnavailable` of the publisher, as a caller of `ask` sees it. Reveals nothing about the callee. */
 export class BrokerDisconnected extends RemoteFault {
   constructor(message: string) {
     super('unavailable', message);

@@ -17,7 +17,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 const Document = z.object({ services: z.array(BusDescription) });
 
 /**
- * Declares the stream of the services that the deploy step registered. Every service can read it; only broker operators
+ * Declares the stream of the grants, which the deploy step writes. Every service can read it; only broker operators
  * can write it. Idempotent.
  */
 export async function assertGrantsStream(channel: Channel): Promise<void> {
@@ -32,8 +32,9 @@ export async function assertGrantsStream(channel: Channel): Promise<void> {
 }
 
 /**
- * Replaces all registered services atomically.
+ * Replaces the grants of all services atomically.
  * @param operator the login of the channel: readers ignore every other login
+ * @throws TopologyMissing if the stream does not exist
  */
 export async function publishGrants(
   channel: ConfirmChannel,
@@ -42,12 +43,18 @@ export async function publishGrants(
 ): Promise<void> {
   const content = Buffer.from(JSON.stringify({ services }));
   const options = { messageId: randomUUIDv7(), userId: operator, persistent: true, mandatory: true };
+  let isReturned = false;
+  channel.once('return', () => (isReturned = true));
   channel.publish('', grantsStream, content, { ...options, contentType: 'application/json' });
   await channel.waitForConfirms();
+  if (isReturned)
+    throw new TopologyMissing(
+      `The stream ${grantsStream} is missing. What to do: run the deploy step again.`,
+    );
 }
 
 /**
- * Reads the registered services from a message of the stream.
+ * Reads the grants from a message of the stream.
  * @param operator the only trusted login: the broker prevents other logins from using its name
  * @returns undefined if another login wrote the message, or it cannot be parsed
  */
@@ -95,9 +102,9 @@ export async function hasGrantsStream(model: ChannelModel): Promise<boolean> {
 }
 
 /**
- * Reads the current registration from an existing stream; empty if none was ever written.
- * @throws TopologyMissing if there is a registration that cannot be read: to continue without it would take routes and keys
- *   from services
+ * Reads the current grants from an existing stream; empty if none were ever written.
+ * @throws TopologyMissing if there are grants that cannot be read: to continue without them would take routes and keys from
+ *   services
  */
 export async function readGrants(channel: Channel, operator: string): Promise<BusDescription[]> {
   let newest: BusDescription[] | undefined;

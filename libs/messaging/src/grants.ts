@@ -6,7 +6,15 @@ import { getServiceName } from './topology.ts';
 export const EncryptionKeys = z.array(EncryptionKey).min(1).max(10);
 export type EncryptionKeys = z.infer<typeof EncryptionKeys>;
 
-/** What a service uses on the bus, as known at build time: the build writes it to `dist/bus.json`. */
+/**
+ * What a service offers and uses on the bus, as known at build time: the build writes it to `dist/bus.json`. The deploy step
+ * derives two things from the descriptions of all services:
+ *
+ * - the broker's own permissions of each login (`permissions.ts`), which the broker checks;
+ * - the grants: it writes the descriptions to a stream (`grants-stream.ts`), services follow the stream (`KnownGrants`) and
+ *   look permissions up in `Grants` (this file, no I/O), which consumers and the gateway check (`sender-check.ts`,
+ *   `refused-routes.ts`).
+ */
 export const BusDescription = z.object({
   service: z.string(),
   contracts: z.array(
@@ -18,7 +26,7 @@ export const BusDescription = z.object({
       /** Set if the contract is public: clients use it through the gateway. */
       offered: z
         .object({
-          /** Further requests that the gateway sends for a client that waits for the outcome. */
+          /** Further calls of the gateway, for a client that waits for the outcome. */
           asks: z.array(z.string()),
           /** Events that the gateway subscribes to for such a client. */
           subscribesTo: z.array(z.string()),
@@ -45,7 +53,7 @@ export const BusDescription = z.object({
 });
 export type BusDescription = z.infer<typeof BusDescription>;
 
-/** A route that two services claim: the deploy step assigns it to the service that had it first. */
+/** A route that two services claim: the deploy step leaves it with its holder, the service that had it first. */
 export interface RouteConflict {
   route: string;
   service: string;

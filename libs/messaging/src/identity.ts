@@ -22,8 +22,9 @@ export interface Origin {
   failures: number;
   firstFailedAt: string | undefined;
   /**
-   * True if a queue that this service does not control dead-lettered it, which every receiver of a message can cause: it may
-   * be old. False for the retries of this service, although the broker dead-lettered those too.
+   * True if a queue that this service does not control dead-lettered it (`x-death`), which every receiver of a message can
+   * cause: it may be old. False for the retries of this service, although the broker dead-lettered those too. Checked for
+   * events and soft state only: a request names one contract and has a deadline.
    */
   wasDeadLetteredElsewhere: boolean;
   /** True if an operator changed its data: its member and address must not be used for that data. */
@@ -48,17 +49,24 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
  * Retries and replayed dead letters are published by the service itself or by an operator. Their `sender` header is
  * trusted if the mark of this service is valid, or if an operator replays an unmarked message for this service:
  *
- * | publisher (`user-id`)                     | mark    | sender                                    |
- * | ----------------------------------------- | ------- | ----------------------------------------- |
- * | another service, or none                  | any     | the publisher                             |
- * | this service                              | valid   | header `sender`                           |
- * | this service                              | invalid | this service                              |
- * | operator, not a replay                    | none    | the operator                              |
- * | operator, replay for another service      | any     | unknown                                   |
- * | operator, replay for this service         | valid   | header `sender`                           |
- * | operator, replay, edited body             | valid for the original body | header `sender`, `isEdited` |
- * | operator, replay for this service         | none    | header `sender`                           |
- * | operator, replay for this service         | invalid | unknown                                   |
+ * | publisher (`user-id`)    | mark                         | sender          |
+ * | ------------------------ | ---------------------------- | --------------- |
+ * | another service, or none | any                          | the publisher   |
+ * | this service             | valid (retry or dead letter) | header `sender` |
+ * | this service             | invalid, or none             | this service    |
+ * | operator                 | see below                    |                 |
+ *
+ * A message of the operator with the header `sender`, `mark` or `replayed-for` is a replay; any other comes from the operator
+ * itself. A replay for this service (`replayed-for`):
+ *
+ * | mark                        | sender          | `isEdited`              |
+ * | --------------------------- | --------------- | ----------------------- |
+ * | valid                       | header `sender` | no                      |
+ * | valid for the original body | header `sender` | yes                     |
+ * | none                        | header `sender` | if it has `edited-from` |
+ * | invalid                     | unknown         |                         |
+ *
+ * The sender of a replay for another service is unknown.
  * @param marks the marks of this service; without them no message counts as marked
  */
 export function determineOrigin(

@@ -1,3 +1,4 @@
+// For services. Tools that must not load Nest import single files instead: the subpaths in package.json.
 export { Announcer } from './announcer.ts';
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, type Guard, type RequestOptions } from './call-options.ts';

@@ -46,7 +46,11 @@ const computeHash = ({ contract }: Announcement): string =>
 
 /**
  * The live instances, learned from announcements and heartbeats; each process keeps its own view. A draining instance is
- * removed at once, a silent one after three of its intervals. Instances whose registration proxies are all gone stay.
+ * removed at once, a silent one after three of its intervals.
+ *
+ * Instances of outside services have heartbeats only through a registration proxy. If all proxies are gone, missing heartbeats
+ * mean nothing: such instances stay (`#presentUntil`, `#extendLeases`). A proxy also repeats their announcements for roll
+ * calls of others, which do not prove that they live (`#isRepeated`).
  */
 export class Instances {
   readonly #instances = new Map<string, KnownInstance>();

@@ -11,7 +11,7 @@ const retryIntervalMs = 250;
 
 /**
  * The current grants that the deploy step registered; they change while services run. If all services share one login
- * (`enforced` is false) senders cannot be distinguished, and everything is allowed.
+ * (`hasLoginPerService` is false) senders cannot be distinguished, and everything is allowed.
  */
 export class KnownGrants {
   #current = new Grants([]);

@@ -48,7 +48,7 @@ export class Listener {
         await channel.consume(
           queue,
           // Null: the broker cancelled the consumer because the queue was deleted.
-          (message) => (message ? this.#receive(message) : this.#channel.replace(channel, 0)),
+          (message) => (message ? this.#receive(message) : void channel.close().catch(() => {})),
           { noAck: true },
         );
         this.onOpen();

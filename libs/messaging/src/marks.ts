@@ -5,7 +5,10 @@ import type { ServiceKey } from './service-key.ts';
 export const markHeader = 'mark';
 /** Header of an edited message: the digest of the original body, which the mark covers. */
 export const editedFromHeader = 'edited-from';
-/** Headers that the mark covers besides id and body. Not `failures`: a replay resets it. */
+/**
+ * Headers that the mark covers besides id and body. Not `failures` and `first-failed-at`: a replay
+ * resets them, and only the service itself can publish marked messages.
+ */
 const covered = ['sender', 'caller', 'address', 'idempotency-key'] as const;
 
 type Headers = Record<string, unknown>;

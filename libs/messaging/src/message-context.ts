@@ -5,12 +5,16 @@ import type { Incoming } from './decoding.ts';
 
 const notFound = () => platformRejection('not-found', 'there is no such thing');
 
-/** The member on whose behalf a handler works. */
+/** The signed-in member (`Caller`) on whose behalf a handler works, with the checks that handlers need. */
 export class CallingMember {
-  /** True once the handler has checked the owner of the resource. */
-  ownershipChecked = false;
+  #hasCheckedOwnership = false;
 
   constructor(private readonly caller: Caller) {}
+
+  /** True once the handler has checked the owner of the resource. */
+  get hasCheckedOwnership(): boolean {
+    return this.#hasCheckedOwnership;
+  }
 
   get memberId(): string {
     return this.caller.memberId;
@@ -29,7 +33,7 @@ export class CallingMember {
    * @throws Rejection `not-found`
    */
   mustOwn(ownerId: string | undefined): void {
-    this.ownershipChecked = true;
+    this.#hasCheckedOwnership = true;
     if (ownerId !== this.memberId) throw notFound();
   }
 }
@@ -70,7 +74,7 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
    * Calls between services have no member and are exempt.
    */
   assertOwnershipWasChecked(): void {
-    if (this.#isOwnersOnly && !this.#caller!.ownershipChecked)
+    if (this.#isOwnersOnly && !this.#caller!.hasCheckedOwnership)
       throw new Error(`${this.contract.name} answered without caller.mustOwn()`);
   }
 

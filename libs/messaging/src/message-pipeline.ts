@@ -22,6 +22,9 @@ import { RequestDecryption } from './request-decryption.ts';
 import { returnsToCommonQueue, type SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
 
+/** How a delivery ends, if the message is not requeued. */
+type Settlement = 'ack' | 'reject';
+
 /** The parts of a server that handle one message after the other. */
 interface PipelineParts {
   options: ServerOptions;
@@ -49,8 +52,8 @@ export class MessagePipeline {
   async receive(channel: Channel, source: ConsumedQueue, message: ConsumeMessage): Promise<void> {
     this.#follow(channel);
     try {
-      const isSettled = await this.#settle(source, message);
-      if (isSettled) channel.ack(message);
+      const settlement = await this.#process(source, message);
+      if (settlement === 'ack') channel.ack(message);
       // Its sender may not send it. The broker dead-letters it; the queue of queries drops it.
       else channel.nack(message, false, false);
     } catch (error) {
@@ -82,20 +85,21 @@ export class MessagePipeline {
     channel.once('close', () => this.#closed.add(channel));
   }
 
-  /** @returns false if all of it came from an unauthorized sender @throws if the message must be requeued */
-  async #settle(source: ConsumedQueue, message: ConsumeMessage): Promise<boolean> {
+  /** @returns `reject` if all of it came from an unauthorized sender @throws if the message must be requeued */
+  async #process(source: ConsumedQueue, message: ConsumeMessage): Promise<Settlement> {
     const decoded = this.#decode(source, message);
-    if (decoded instanceof Error) return this.#settleUnreadable(source, message, decoded);
+    if (decoded instanceof Error) return this.#processUnreadable(source, message, decoded);
     const { readable: all, unreadable } = decoded;
-    if (unreadable.length > 0 && !(await this.#answerUnreadable(source, message, unreadable))) return false;
+    if (unreadable.length > 0 && !(await this.#answerUnreadable(source, message, unreadable)))
+      return 'reject';
     const allowed = all.filter((incoming) => this.#isAllowed(source, incoming));
-    if (all.length > 0 && allowed.length === 0) return false;
+    if (all.length > 0 && allowed.length === 0) return 'reject';
     // In the context of each message: every log line about it has its trace id.
     const work = (incoming: Incoming) =>
-      withCall(incoming.callContext, () => this.#work(source, message, incoming));
+      withCall(incoming.callContext, () => this.#handleOrSettle(source, message, incoming));
     if (allowed.length === 1) await work(allowed[0]!);
     else await workOnAll(allowed.map(work));
-    return true;
+    return 'ack';
   }
 
   /** Answers the unreadable requests of a batch. @returns false if their sender may send nothing to this queue */
@@ -129,7 +133,11 @@ export class MessagePipeline {
   }
 
   /** Answers and dead-letters an unreadable message, if its sender may send any message to this queue. */
-  async #settleUnreadable(source: ConsumedQueue, message: ConsumeMessage, error: Error): Promise<boolean> {
+  async #processUnreadable(
+    source: ConsumedQueue,
+    message: ConsumeMessage,
+    error: Error,
+  ): Promise<Settlement> {
     const startedAt = performance.now();
     const origin = determineOrigin(message, this.parts.options.connection, this.parts.marks);
     const isAllowed = this.parts.senders.isAllowedUnread(source, origin);
@@ -138,7 +146,7 @@ export class MessagePipeline {
     if (isAllowed) await this.parts.failed.settle(source, message, undefined, error);
     if (isAllowed || !returnsToCommonQueue(source))
       this.#observe('', isAllowed ? 'fault' : 'unauthorized', startedAt);
-    return isAllowed;
+    return isAllowed ? 'ack' : 'reject';
   }
 
   #isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
@@ -149,7 +157,8 @@ export class MessagePipeline {
     return isAllowed;
   }
 
-  async #work(source: ConsumedQueue, message: ConsumeMessage, incoming: Incoming): Promise<void> {
+  /** Handles a request or event, settles its failure, and reports the outcome. */
+  async #handleOrSettle(source: ConsumedQueue, message: ConsumeMessage, incoming: Incoming): Promise<void> {
     const startedAt = performance.now();
     let outcome: Outcome = 'requeued';
     try {

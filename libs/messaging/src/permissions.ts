@@ -36,6 +36,7 @@ function toPermissions(one: BusDescription, all: readonly BusDescription[], oper
   const keys = new TopicKeys();
   addContracts(keys, one);
   addReplies(keys, one, all, operator);
+  // The patterns must match what `retryKey` and `returnKeys` compute.
   keys.mayWrite(exchanges.retry(service), ...listWorkQueues(service).map((queue) => `\\d+\\.${queue}`));
   keys.mayWrite(exchanges.dead(service), toLiteral(queues.dead(service)));
   keys.mayRead(exchanges.dead(service), toLiteral(queues.dead(service)));

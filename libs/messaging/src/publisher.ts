@@ -10,7 +10,10 @@ export class Unroutable extends Error {
   override readonly name = 'Unroutable';
 }
 
-/** The broker works, but did not confirm this message in time, or refused it: its queue has no leader, or is full. */
+/**
+ * The broker did not confirm this message in time, or refused it: its queue has no leader, or is full. Also if the channel
+ * or the connection was lost after the message was written: the broker may have it.
+ */
 export class Unconfirmed extends BrokerUnavailable {}
 
 export interface Publication {

@@ -17,19 +17,19 @@ type Options = Pick<
   'connection' | 'service' | 'retryDelays' | 'queueRecord' | 'prefetch' | 'concurrency'
 >;
 
-interface Consuming {
+interface ActiveConsumer {
   channel: Channel;
   tag: string;
   prefetch: number;
 }
 
-/** Consumes queues of a service, each on a channel of its own. */
+/** Consumes queues of a service, each on a channel of its own, which also declares all queues of the service. */
 export class QueueConsumers {
   readonly #channels = new Map<string, RecoveringChannel>();
   /** The queues that are being consumed at the moment. */
-  readonly #consuming = new Map<string, Consuming>();
+  readonly #active = new Map<string, ActiveConsumer>();
   readonly #inProgress = new Set<Promise<void>>();
-  /** Under way, for all consumers that open together. */
+  /** The check for missing queues that is under way: consumers that open together share it. */
   #recording: Promise<void> | undefined;
   #draining = false;
 
@@ -49,7 +49,7 @@ export class QueueConsumers {
 
   /** True while every queue of the service is being consumed. */
   get ready(): boolean {
-    return this.#consuming.size === this.#channels.size && this.#channels.size > 0;
+    return this.#active.size === this.#channels.size && this.#channels.size > 0;
   }
 
   has(queue: string): boolean {
@@ -77,9 +77,9 @@ export class QueueConsumers {
   /** Stops consuming a queue; messages in progress are completed. */
   remove(queue: string): void {
     const recovering = this.#channels.get(queue);
-    const consuming = this.#consuming.get(queue);
+    const consuming = this.#active.get(queue);
     this.#channels.delete(queue);
-    this.#consuming.delete(queue);
+    this.#active.delete(queue);
     if (consuming)
       void cancel(consuming)
         .then(() => Promise.all(this.#inProgress))
@@ -92,9 +92,9 @@ export class QueueConsumers {
     const { queue } = source;
     await this.#declare(channel, source);
     channel.on('close', () => {
-      if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
+      if (this.#active.get(queue)?.channel === channel) this.#active.delete(queue);
     });
-    this.#consuming.set(queue, await this.#startConsumer(channel, source));
+    this.#active.set(queue, await this.#startConsumer(channel, source));
     await this.#confirmQueues();
   }
 
@@ -108,7 +108,7 @@ export class QueueConsumers {
       if (this.subscriptions[kind].length > 0) await queueRecord?.confirmRecreated(queues[kind](service));
   }
 
-  async #startConsumer(channel: Channel, source: ConsumedQueue): Promise<Consuming> {
+  async #startConsumer(channel: Channel, source: ConsumedQueue): Promise<ActiveConsumer> {
     const prefetch = this.#computePrefetch(source.kind);
     await channel.prefetch(prefetch);
     const { consumerTag } = await channel.consume(source.queue, (message) => {
@@ -130,14 +130,14 @@ export class QueueConsumers {
 
   /** The prefetch of a consumer cannot change: after a change of the limit a new consumer replaces it. */
   async #followConcurrency(source: ConsumedQueue): Promise<void> {
-    const old = this.#consuming.get(source.queue);
+    const old = this.#active.get(source.queue);
     const wanted = this.#computePrefetch(source.kind);
     if (!old || old.prefetch === wanted) return;
     old.prefetch = wanted; // one replacement at a time
     try {
       const started = await this.#startConsumer(old.channel, source);
-      const isWanted = this.#consuming.get(source.queue) === old && !this.#draining;
-      if (isWanted) this.#consuming.set(source.queue, started);
+      const isWanted = this.#active.get(source.queue) === old && !this.#draining;
+      if (isWanted) this.#active.set(source.queue, started);
       const isEnded = await cancel(isWanted ? old : started);
       // Else both consumers would stay attached.
       if (!isEnded) this.#channels.get(source.queue)?.replace(old.channel, replaceGraceMs);
@@ -177,14 +177,14 @@ export class QueueConsumers {
   /** Completes the messages in progress, for at most so many milliseconds, and closes the channels. */
   async close(timeoutMs: number): Promise<void> {
     this.#draining = true;
-    await Promise.all([...this.#consuming.values()].map(cancel));
+    await Promise.all([...this.#active.values()].map(cancel));
     await within(timeoutMs, Promise.all(this.#inProgress)).catch(() => {});
     await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
   }
 }
 
 /** Ends a consumer. @returns false if the broker did not confirm that in time, or the channel was lost */
-function cancel({ channel, tag }: Consuming): Promise<boolean> {
+function cancel({ channel, tag }: ActiveConsumer): Promise<boolean> {
   return within(cancelTimeoutMs, channel.cancel(tag)).then(
     () => true,
     () => false,

@@ -8,7 +8,8 @@ export const listClaimedRoutes = ({ http, pages }: Pick<RequestDescription, 'htt
 ];
 
 /**
- * Finds the routes that a request claims but that the deploy step registered for another request, or not at all.
+ * Finds the routes of an announced request that the gateway refuses: the deploy step granted them to another request, or
+ * to none.
  * @param service the service that announces the request
  */
 export function findRefusedRoutes(

@@ -19,7 +19,8 @@ export class RequestDecryption {
   constructor(private readonly keys: DecryptionKeys | undefined) {}
 
   /**
-   * Returns the message with decrypted data. To keep their order, messages wait for earlier decryptions.
+   * Returns the message with decrypted data. `decrypt` is asynchronous: without waiting for earlier decryptions a plain
+   * message of the same delivery would overtake an encrypted one.
    * @throws NotEncrypted @throws UnknownKey @throws DecryptionFailed
    */
   open(contract: AnyContract, incoming: Incoming): Promise<Incoming> {

@@ -7,7 +7,7 @@ import type { QueueRecord } from './queue-record.ts';
 import type { ServiceKey } from './service-key.ts';
 import type { SplitAtServer } from './version-queues.ts';
 
-/** Wraps every command and event, for example in a transaction. Calls `next` at most once. */
+/** Wraps every command and event, for example in a transaction; queries have none. Calls `next` at most once. */
 export type Middleware = (
   context: MessageContext,
   next: (context: MessageContext) => Promise<unknown>,

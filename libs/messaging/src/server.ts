@@ -25,7 +25,7 @@ import { VersionQueues } from './version-queues.ts';
  * - With one login per service, a message from an unauthorized sender is never handled or answered: the broker dead-letters
  *   it at once (queries are dropped).
  * - A request is never executed after its deadline. Input is validated before the handler runs, output before it is sent.
- * - Messages about the same subject are handled sequentially within an instance.
+ * - Commands and events about the same subject are handled sequentially within an instance, until one is retried.
  * - During a traffic split it consumes the queues that `VersionQueues` selects.
  * - The data of a sensitive request is decrypted only on arrival: retries and dead letters stay encrypted. Unencrypted
  *   sensitive requests are refused.

@@ -17,7 +17,10 @@ export const exchanges = {
   replies: (login: string) => `replies.${login}`,
   /** Messages of a service that wait for a retry, by delay and destination queue. */
   retry: (service: string) => `retry.${service}`,
-  /** To the dead-letter queue of a service; also back to a work queue, after a retry delay or the end of a version. */
+  /**
+   * Two uses, by routing key: to the dead-letter queue of a service; and back to one of its work queues, after a retry delay
+   * or the end of a version (`returnKeys`).
+   */
   dead: (service: string) => `dead.${service}`,
 };
 
@@ -64,7 +67,10 @@ export const instanceEvents = {
   rollCall: 'instances.roll-call',
 } as const;
 
-/** A quorum queue redelivers a message this often after its consumer died, then dead-letters it. */
+/**
+ * A quorum queue redelivers a message this often, then dead-letters it. It counts deliveries whose consumer died, and
+ * before RabbitMQ 4.3 also those that the consumer returned: see `planRequeue`.
+ */
 const deliveryLimit = 20;
 
 /**
@@ -183,7 +189,10 @@ async function checkOrExplain(what: string, check: Promise<unknown>): Promise<vo
 export interface Declaring {
   /** In milliseconds, one delay per retry. */
   retryDelays: readonly number[];
-  /** True if only the deploy step may declare exchanges and retry queues: then their existence is checked. */
+  /**
+   * True if only the deploy step may declare exchanges and retry queues: then their existence is checked. Services set it
+   * to `BrokerConnection.hasLoginPerService`, the deploy step to false.
+   */
   isPredeclared: boolean;
 }
 
@@ -229,7 +238,8 @@ export async function assertWorkQueue(
 }
 
 /**
- * Declares the queues of one service and binds what it subscribes to. Idempotent.
+ * Declares the queues of one service and binds what it subscribes to. Idempotent. Every consumer runs it on each new
+ * channel, because the loss of a channel may be the deletion of any of these queues.
  * @throws TopologyMismatch if an object of the same name exists with other properties
  * @throws TopologyMissing if `isPredeclared` and an object is missing
  */

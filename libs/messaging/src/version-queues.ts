@@ -22,8 +22,10 @@ export interface SplitAtServer {
 
 type Kind = 'commands' | 'queries';
 
-/** Operations of the server. */
-interface Consumers {
+type DrainState = 'in use' | 'draining' | 'drained';
+
+/** Switches the consumers of the server's queues on and off. */
+interface QueueSwitch {
   readonly service: string;
   readonly connection: BrokerConnection;
   /** The names of the contracts that this instance handles. */
@@ -59,7 +61,7 @@ export class VersionQueues {
 
   constructor(
     private readonly split: SplitAtServer,
-    private readonly consumers: Consumers,
+    private readonly consumers: QueueSwitch,
   ) {
     this.#channel = new RecoveringChannel(consumers.connection, (model) => model.createChannel());
     this.#kinds = (['commands', 'queries'] as const).filter((kind) => consumers.names[kind].length > 0);
@@ -104,11 +106,22 @@ export class VersionQueues {
     if (!channel) return;
     for (const one of this.#versions) {
       if (one === version && Object.hasOwn(shares, version)) continue;
-      const empty = await Promise.all(this.#kinds.map((kind) => this.#empty(channel, kind, one)));
-      if (empty.every(Boolean) && !Object.hasOwn(shares, one)) this.#versions.delete(one);
+      const states = await Promise.all(this.#kinds.map((kind) => this.#advanceDrain(channel, kind, one)));
+      if (states.every((state) => state === 'drained') && !Object.hasOwn(shares, one))
+        this.#versions.delete(one);
     }
   }
 
+  /**
+   * Consumes the queue of the own version, and decides about the common queue:
+   *
+   * | common queue | other instances (`hasOthers`)                 | action             |
+   * | ------------ | --------------------------------------------- | ------------------ |
+   * | consumed     | heartbeats since this instance consumes it    | stop consuming     |
+   * | consumed     | none, or unknown                              | none               |
+   * | not consumed | none are known, or the queue has no consumer  | consume            |
+   * | not consumed | any, and the queue has a consumer             | none               |
+   */
   async #consumeOwn(channel: Channel, kind: Kind, shares: Shares): Promise<void> {
     const { consumers, split } = this;
     const { service, names } = consumers;
@@ -138,10 +151,11 @@ export class VersionQueues {
   }
 
   /**
-   * Moves the queue of another version one step on: it has consumers; or it is unbound, and consumed here until it is empty;
-   * or it is empty and no more consumed, until it expires. True in the last state.
+   * Advances the drain of the queue of another version by one step.
+   * @returns `in use`: it has consumers elsewhere; `draining`: it is unbound, and consumed here until it is empty; `drained`:
+   *   it is empty and not consumed, until it expires
    */
-  async #empty(channel: Channel, kind: Kind, version: string): Promise<boolean> {
+  async #advanceDrain(channel: Channel, kind: Kind, version: string): Promise<DrainState> {
     const { consumers } = this;
     const { service, names } = consumers;
     const queue = queues[kind](service, version);
@@ -149,7 +163,7 @@ export class VersionQueues {
     const isConsuming = consumers.isConsuming(queue);
     if (consumerCount > 0 && !isConsuming) {
       this.#unbound.delete(queue);
-      return false;
+      return 'in use';
     }
     if (messageCount > 0) await consumers.consume(kind, version);
     if (!this.#unbound.has(queue)) {
@@ -159,11 +173,11 @@ export class VersionQueues {
         ),
       );
       this.#unbound.add(queue);
-      return false; // a message may still be routed into it
+      return 'draining'; // a message may still be routed into it
     }
-    if (messageCount > 0) return false;
+    if (messageCount > 0) return 'draining';
     if (isConsuming) consumers.stopConsuming(queue);
-    return !isConsuming;
+    return isConsuming ? 'draining' : 'drained';
   }
 
   async close(): Promise<void> {
