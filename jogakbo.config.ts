@@ -7,6 +7,7 @@ import type { WorkspaceConfigInput } from '@jogakbo/contract/workspace';
  */
 export default {
   name: 'jogakbo',
+  title: 'Jogakbo',
   /** In addition to `member` and `operator`. `access` of a contract can be one of them. */
   roles: ['merchant'],
   /** The first language is used if a client accepts none of them. */

@@ -47,7 +47,7 @@ export function buildDocsPage(): DocsPage {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Jogakbo API</title>
+<title>API documentation</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="${stylePath}" nonce="${nonce}">
 <style>${style}</style>

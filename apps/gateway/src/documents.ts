@@ -11,14 +11,13 @@ import Negotiator from 'negotiator';
 import { DocsAssets } from './docs-assets.ts';
 import { buildDocsPage, type DocsPage } from './docs-page.ts';
 import type { RequestContext } from './request-context.ts';
-import { homeIndex, homePage, homePolicy } from './home-page.ts';
+import { createHomeIndex, createHomePage, homePolicy } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
 import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';
 import { Representation } from './representation.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
-const title = 'Jogakbo';
 const version = '1';
 
 const json = 'application/json';
@@ -128,7 +127,7 @@ export class Documents {
     if (path === '/' && !this.#isRootAnnounced()) this.#sendHome(context);
     else if (path === '/docs') this.#sendPage(context, buildDocsPage());
     else if (path === '/openapi.json') this.#send(context, () => this.#openApi(this.#servedContracts()));
-    else if (path === '/asyncapi.json') this.#send(context, () => asyncApi(this.services.contracts));
+    else if (path === '/asyncapi.json') this.#send(context, () => this.#asyncApi());
     else if (path === assertionKeysPath) this.#send(context, () => ({ ...this.assertions.keySet }));
     else return this.#assets.answer(context);
     return true;
@@ -141,13 +140,15 @@ export class Documents {
 
   /** Sends HTML to clients that prefer it, else the same as JSON. */
   #sendHome(context: RequestContext): void {
+    const { title } = this.settings;
     context.append('vary', 'Accept');
     const accept = context.headers.accept?.slice(0, maxAcceptLength);
     const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
-    if (preferred === 'text/html') return this.#sendPage(context, { html: homePage, policy: homePolicy });
+    if (preferred === 'text/html')
+      return this.#sendPage(context, { html: createHomePage(title), policy: homePolicy });
     context.route = context.path;
     context.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
-    context.send(200, JSON.stringify(homeIndex));
+    context.send(200, JSON.stringify(createHomeIndex(title)));
   }
 
   #sendPage(context: RequestContext, { html, policy }: DocsPage): void {
@@ -190,7 +191,7 @@ export class Documents {
 
   #openApi(services: ServiceDescription[]): JsonSchema {
     return renderOpenApi(services, {
-      title,
+      title: this.settings.title,
       version,
       description: 'The public API of the store, as announced by its running services.',
       serverUrl: this.settings.publicUrl,
@@ -199,13 +200,13 @@ export class Documents {
       own: { tag: 'gateway', description: 'The gateway itself.', routes: ownRoutes },
     });
   }
-}
 
-function asyncApi(services: ServiceDescription[]): JsonSchema {
-  return renderAsyncApi(services, {
-    title,
-    version,
-    description: 'The messages that the services of the store exchange over RabbitMQ.',
-    license: { name: 'MIT' },
-  });
+  #asyncApi(): JsonSchema {
+    return renderAsyncApi(this.services.contracts, {
+      title: this.settings.title,
+      version,
+      description: 'The messages that the services of the store exchange over RabbitMQ.',
+      license: { name: 'MIT' },
+    });
+  }
 }

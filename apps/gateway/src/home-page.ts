@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { escapeHtml } from '@jogakbo/service/escape-html';
 
 const style = `
 :root { color-scheme: light dark; --line: light-dark(#d8d3ca, #3b3f4a); --paper: light-dark(#fbfaf7, #16181d);
@@ -27,28 +28,28 @@ export const homePolicy = [
 ].join('; ');
 
 /** The JSON document at the root. */
-export const homeIndex = {
-  name: 'Jogakbo',
+export const createHomeIndex = (title: string) => ({
+  name: title,
   description: 'The public HTTP API of the store.',
   documentation: '/docs',
   openapi: '/openapi.json',
   asyncapi: '/asyncapi.json',
   health: '/health/ready',
-};
+});
 
 /** The HTML page at the root, until a service on the bus announces `GET /`. */
-export const homePage = `<!doctype html>
+export const createHomePage = (title: string): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Jogakbo</title>
+<title>${escapeHtml(title)}</title>
 <link rel="icon" href="data:,">
 <style>${style}</style>
 </head>
 <body>
 <main>
-<h1>Jogakbo</h1>
+<h1>${escapeHtml(title)}</h1>
 <p>The store is running. This is its public HTTP API; no service serves a storefront here yet.</p>
 <ul class="links">
 <li><a href="/docs">API documentation</a> <small>read and try every route</small></li>

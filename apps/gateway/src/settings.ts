@@ -72,6 +72,13 @@ const shape = {
       .default('/')
       .describe('URL of the API for clients, in /openapi.json'),
   ),
+  title: environmentOnly(
+    z
+      .string()
+      .min(1)
+      .default('API')
+      .describe('the name of the product, in the documents and on the home page'),
+  ),
   languages: languagesSetting,
   readyRoutes: list
     .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'must be METHOD /path, separated by commas')))

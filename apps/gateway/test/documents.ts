@@ -14,7 +14,7 @@ export const testDocuments = (gateway: GatewayUnderTest) =>
       });
       expect(JSON.stringify(body)).not.toContain('demo.inside');
       const bus = (await gateway.call('/asyncapi.json')).body;
-      expect(bus.asyncapi).toBe('3.0.0');
+      expect(bus).toMatchObject({ asyncapi: '3.0.0', info: { title: 'Tea & Books' } });
       expect(bus.channels).toHaveProperty(['demo.inside']);
       expect(bus.channels).toHaveProperty(['demo.job-ended']);
     });
@@ -38,6 +38,7 @@ export const testDocuments = (gateway: GatewayUnderTest) =>
       expect(page.headers.get('content-type')).toContain('text/html');
       expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
       expect(page.body).toContain('<a href="/docs">');
+      expect(page.body).toContain('<h1>Tea &amp; Books</h1>');
       for (const accept of ['*/*', 'application/json', 'text/html;q=0.5, application/json']) {
         const { status, headers, body } = await gateway.call('/', { headers: { accept } });
         expect({ accept, status, documentation: body.documentation }).toEqual({

@@ -49,6 +49,7 @@ export class GatewayUnderTest {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
+        TITLE: 'Tea & Books',
         LANGUAGES: 'nl,en',
         IDENTITY_SERVICE: 'demo',
         REQUEST_TIMEOUT: '1000',

@@ -10,6 +10,8 @@ export const RouteName = z
 export const WorkspaceConfig = z
   .strictObject({
     name: z.string().min(1),
+    /** The name for people: of the API's documents and its home page. By default `name`. */
+    title: z.string().min(1).optional(),
     /** Roles of members, in addition to `member` and `operator`. Contracts use them as access policies. */
     roles: z.array(DeclaredRole).default([]),
     /** Languages of texts for members. The first one is used if a client accepts none of them. */
@@ -55,6 +57,7 @@ const SettingName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of a
 /** Settings whose values the launcher and the compose file derive from facts of the workspace. */
 export const providedSettings = [
   'TOKEN_ISSUER',
+  'TITLE',
   'LANGUAGES',
   'ROLES',
   'READY_ROUTES',

@@ -1,4 +1,5 @@
-import type { Announcement, Heartbeat } from '@jogakbo/contract';
+import { Announcement, type Heartbeat } from '@jogakbo/contract';
+import { z } from 'zod';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
@@ -24,9 +25,12 @@ export class Announcer {
     this.#listener = new Listener(connection, () => this.#answerRollCall(), undefined, hasSender);
   }
 
-  /** @throws Error if the announcement is larger than receivers accept */
+  /** @throws Error if receivers would ignore the announcement, because it is invalid or too large */
   async open(): Promise<void> {
-    const bytes = Buffer.byteLength(JSON.stringify(this.describe()));
+    const text = JSON.stringify(this.describe());
+    const { error } = Announcement.safeParse(JSON.parse(text));
+    if (error) throw new Error(`the announcement is invalid:\n${z.prettifyError(error)}`);
+    const bytes = Buffer.byteLength(text);
     const limit = maxSoftStateBytes - reservedBytes;
     if (bytes > limit)
       throw new Error(

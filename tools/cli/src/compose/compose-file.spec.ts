@@ -23,10 +23,10 @@ const read = (...apps: AppDeclaration[]): Compose => parse(build(...apps), { mer
 
 describe('the compose file', () => {
   it('passes facts of the workspace only to services that declare them', () => {
-    const settings = ['TOKEN_ISSUER', 'LANGUAGES', 'ROLES', 'READY_ROUTES', 'DENIED_UPSTREAMS'];
+    const settings = ['TOKEN_ISSUER', 'TITLE', 'LANGUAGES', 'ROLES', 'READY_ROUTES', 'DENIED_UPSTREAMS'];
     const { services } = read(describeApp('gateway', { port: 3001, settings }), describeApp('tea'));
     expect(services.gateway!.environment).toMatchObject({
-      ...{ TOKEN_ISSUER: 'http://localhost:3001', LANGUAGES: 'fr,de', ROLES: 'taster' },
+      ...{ TOKEN_ISSUER: 'http://localhost:3001', TITLE: 'tearoom', LANGUAGES: 'fr,de', ROLES: 'taster' },
       ...{ READY_ROUTES: 'POST /v1/tastings', DENIED_UPSTREAMS: 'rabbitmq,postgres,gateway,tea' },
     });
     expect(services.gateway!.ports).toEqual(['127.0.0.1:3001:3000']);

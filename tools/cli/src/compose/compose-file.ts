@@ -76,6 +76,7 @@ function getProvidedSettings(
   const gateway = apps.find(({ name }) => name === 'gateway');
   return {
     TOKEN_ISSUER: `http://localhost:${gateway?.manifest.port ?? containerPort}`,
+    TITLE: facts.title ?? facts.name,
     LANGUAGES: facts.languages.join(),
     ROLES: facts.roles.join(),
     READY_ROUTES: facts.readyRoutes.join(),

@@ -64,6 +64,7 @@ function getProvidedSettings(
 ): NodeJS.ProcessEnv {
   const values: Record<ProvidedSetting, string> = {
     TOKEN_ISSUER: publicUrl,
+    TITLE: facts.title ?? facts.name,
     LANGUAGES: facts.languages.join(),
     ROLES: facts.roles.join(),
     READY_ROUTES: user.READY_ROUTES || readyRoutes.join(),
