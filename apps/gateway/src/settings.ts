@@ -1,5 +1,5 @@
 import { RateLimitText, type RateLimit } from '@jogakbo/contract';
-import { environmentOnly, findPlaintext, live, secret, settings } from '@jogakbo/service';
+import { environmentOnly, describeMissingTls, live, secret, settings } from '@jogakbo/service';
 import { languagesSetting } from '@jogakbo/service/workspace-settings';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
@@ -158,5 +158,5 @@ const shape = {
 };
 
 export class GatewaySettings extends settings(shape, ({ redisUrl }, platform) => ({
-  redisUrl: findPlaintext(redisUrl, platform),
+  redisUrl: describeMissingTls(redisUrl, platform),
 })) {}

@@ -3,7 +3,7 @@ import { CancelOrder } from '@jogakbo/contracts-orders';
 import { change, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { closeOrder } from './open-orders.ts';
+import { uncountOpenOrder } from './open-orders.ts';
 import { cancel, order } from './order.ts';
 
 @Controller()
@@ -15,7 +15,7 @@ export class CancelOrderHandler {
       caller.mustOwn(found.memberId);
       return cancel(found);
     });
-    closeOrder(work, orderId);
+    uncountOpenOrder(work, orderId);
     return { orderId, status, total };
   }
 }

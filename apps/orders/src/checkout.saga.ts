@@ -36,7 +36,7 @@ export const checkout = saga('checkout', 'orderId')
       isFree(state.amount)
         ? ConfirmOrder({ orderId })
         : // place-order rejects a total above 0 without a token.
-          AuthorizePayment({ orderId, ...state, token: state.token! }),
+          AuthorizePayment({ orderId, memberId: state.memberId, amount: state.amount, token: state.token! }),
     ),
   )
   .on(StockRefused, ({ orderId }) => end(RejectOrder({ orderId, reason: 'out-of-stock' })))

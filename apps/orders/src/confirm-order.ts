@@ -3,7 +3,7 @@ import { ConfirmOrder } from '@jogakbo/contracts-orders';
 import { change, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { closeOrder } from './open-orders.ts';
+import { uncountOpenOrder } from './open-orders.ts';
 import { confirm, order } from './order.ts';
 
 @Controller()
@@ -11,6 +11,6 @@ export class ConfirmOrderHandler {
   @Handles(ConfirmOrder)
   async handle({ orderId }: Body<typeof ConfirmOrder>, work: UnitOfWork) {
     await change(work, order, orderId, confirm);
-    closeOrder(work, orderId);
+    uncountOpenOrder(work, orderId);
   }
 }

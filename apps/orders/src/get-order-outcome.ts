@@ -4,7 +4,7 @@ import { GetOrderOutcome } from '@jogakbo/contracts-orders';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { order, replay } from './order.ts';
+import { order, toOrder } from './order.ts';
 
 @Controller()
 export class GetOrderOutcomeHandler {
@@ -12,7 +12,7 @@ export class GetOrderOutcomeHandler {
 
   @Handles(GetOrderOutcome)
   async handle({ orderId }: Body<typeof GetOrderOutcome>) {
-    const { outcome, total, rejection } = replay(await history(this.dataSource.manager, order, orderId));
+    const { outcome, total, rejection } = toOrder(await history(this.dataSource.manager, order, orderId));
     return { orderId, status: outcome, total, ...(rejection && { rejection }) };
   }
 }

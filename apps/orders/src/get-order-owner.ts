@@ -4,7 +4,7 @@ import { GetOrderOwner } from '@jogakbo/contracts-orders';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { order, replay } from './order.ts';
+import { order, toOrder } from './order.ts';
 
 @Controller()
 export class GetOrderOwnerHandler {
@@ -12,7 +12,7 @@ export class GetOrderOwnerHandler {
 
   @Handles(GetOrderOwner)
   async handle({ orderId }: Body<typeof GetOrderOwner>) {
-    const { memberId } = replay(await history(this.dataSource.manager, order, orderId));
+    const { memberId } = toOrder(await history(this.dataSource.manager, order, orderId));
     return { memberId };
   }
 }

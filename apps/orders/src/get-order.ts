@@ -4,7 +4,7 @@ import { GetOrder } from '@jogakbo/contracts-orders';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { order, replay } from './order.ts';
+import { order, toOrder } from './order.ts';
 
 @Controller()
 export class GetOrderHandler {
@@ -13,7 +13,7 @@ export class GetOrderHandler {
   @Handles(GetOrder)
   async handle({ orderId }: Body<typeof GetOrder>, { caller }: MessageContext) {
     const log = await history(this.dataSource.manager, order, orderId);
-    const { memberId, status, total, lines, shipTo, rejection } = replay(log);
+    const { memberId, status, total, lines, shipTo, rejection } = toOrder(log);
     caller.mustOwn(memberId);
     const happened = log.map(({ type, at }) => ({ at: at.toISOString(), event: `order-${type}` }));
     return { orderId, status, total, lines, shipTo, history: happened, ...(rejection && { rejection }) };

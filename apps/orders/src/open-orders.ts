@@ -11,7 +11,7 @@ const retryAfterSeconds = 5;
  * Counts an order as open. A lock per member makes the limit exact.
  * @throws Rejection `too-many-open-orders`: each open order holds stock, and may hold a call to the payment provider
  */
-export async function openOrder(work: UnitOfWork, orderId: string, memberId: string): Promise<void> {
+export async function countOpenOrder(work: UnitOfWork, orderId: string, memberId: string): Promise<void> {
   const counted = await work.lockThen(memberId, () =>
     work.tx.query<unknown[]>(insertBelowLimitSql, [orderId, memberId, maxOpenOrders]),
   );
@@ -23,7 +23,7 @@ export async function openOrder(work: UnitOfWork, orderId: string, memberId: str
 }
 
 /** Stops counting an order as open. Idempotent. */
-export const closeOrder = (work: UnitOfWork, orderId: string): void =>
+export const uncountOpenOrder = (work: UnitOfWork, orderId: string): void =>
   work.write('DELETE FROM open_order WHERE order_id = $1', [orderId]);
 
 /**

@@ -54,7 +54,7 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
 }
 
 /** Returns the state after all events. @throws Rejection `not-found` if there are none */
-export function replay(events: readonly OrderEvent[]): Order {
+export function toOrder(events: readonly OrderEvent[]): Order {
   const found = events.reduce<Order | undefined>(evolve, undefined);
   if (!found) throw platformRejection('not-found', 'there is no such order');
   return found;

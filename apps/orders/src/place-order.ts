@@ -7,7 +7,7 @@ import { CheckPaymentToken } from '@jogakbo/contracts-payments';
 import { append, noEvents, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { openOrder } from './open-orders.ts';
+import { countOpenOrder } from './open-orders.ts';
 import { isPriceHigher, order, calculateTotal } from './order.ts';
 
 type Command = Body<typeof PlaceOrder>;
@@ -34,7 +34,7 @@ export class PlaceOrderHandler {
     if (!isFree) assertPayable(payment, isKnown);
 
     const orderId = randomUUIDv7();
-    await openOrder(work, orderId, memberId);
+    await countOpenOrder(work, orderId, memberId);
     const placed = { memberId, language: work.language, lines: priced, total };
     await append(work, order, orderId, noEvents, [{ type: 'placed', ...placed, shipTo }]);
     const quantities = priced.map(({ productId, quantity }) => ({ productId, quantity }));

@@ -3,7 +3,7 @@ import { RejectOrder } from '@jogakbo/contracts-orders';
 import { change, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { closeOrder } from './open-orders.ts';
+import { uncountOpenOrder } from './open-orders.ts';
 import { order, reject } from './order.ts';
 
 @Controller()
@@ -11,6 +11,6 @@ export class RejectOrderHandler {
   @Handles(RejectOrder)
   async handle({ orderId, reason }: Body<typeof RejectOrder>, work: UnitOfWork) {
     await change(work, order, orderId, (found) => reject(found, reason));
-    closeOrder(work, orderId);
+    uncountOpenOrder(work, orderId);
   }
 }

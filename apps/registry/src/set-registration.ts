@@ -18,7 +18,7 @@ export class SetRegistrationHandler {
     { app, secretHash, routes, networks }: Body<typeof SetRegistration>,
     { tx, caller }: UnitOfWork,
   ) {
-    this.#mustBeValid(app, routes, networks);
+    this.#assertValid(app, routes, networks);
     await tx.query('LOCK TABLE registration IN SHARE ROW EXCLUSIVE MODE');
     const others = (await tx.query(`SELECT ${credentialColumns} FROM registration WHERE app <> $1`, [
       app,
@@ -38,7 +38,7 @@ export class SetRegistrationHandler {
     return toRegistration(row);
   }
 
-  #mustBeValid(app: string, routes: string[], networks: string[]): void {
+  #assertValid(app: string, routes: string[], networks: string[]): void {
     if (this.registration.isOwnService(app))
       throw SetRegistration.reject('app-taken', `${app} is a service of this store`);
     for (const network of networks) {

@@ -20,11 +20,17 @@ export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
    * one: stored events are never rewritten.
    */
   readonly upcast?: { [T in E['type']]?: readonly ((data: OldData) => OldData)[] };
-  /** Personal data by event type: the person, and the value that replaces each field after erasure. */
+  /**
+   * Personal data by event type: the person, and the value that replaces each field after erasure. A field that was renamed
+   * by an upcaster must be listed under its old name, too: stored events are decrypted before they are upcast.
+   */
   readonly personal?: {
     [T in E['type']]?: { of: (data: DataOf<E, T>) => string; fields: Partial<DataOf<E, T>> };
   };
-  /** Stores a snapshot every `every` events. Raise `shape`, the version of its format, when `S` changes. */
+  /**
+   * Stores a snapshot every `every` events. Raise `shape`, the version of its format, when `S` changes. Snapshots contain
+   * plaintext. With `personal`, a unit of work that runs during `erase` can store one again: erase twice, a minute apart.
+   */
   readonly snapshot?: { every: number; shape: number };
 }
 

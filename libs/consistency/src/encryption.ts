@@ -11,15 +11,15 @@ export function deriveKey(password: string, purpose: string): Buffer {
 
 /**
  * Encrypts a text with AES-256-GCM.
- * @param about the name of the value, authenticated with it: one secret cannot replace another
+ * @param associatedData the name of the value, authenticated with it: one secret cannot replace another
  */
-export function encrypt(key: Buffer, text: string, about: string): string {
-  const { iv, tag, content } = encryptText(key, text, about);
+export function encrypt(key: Buffer, text: string, associatedData: string): string {
+  const { iv, tag, content } = encryptText(key, text, associatedData);
   return Buffer.concat([iv, tag, content]).toString('base64url');
 }
 
-/** Decrypts the result of `encrypt`. @throws Error for another key, another `about` or a changed bit */
-export function decrypt(key: Buffer, encoded: string, about: string): string {
+/** Decrypts the result of `encrypt`. @throws Error for another key, other associated data or a changed bit */
+export function decrypt(key: Buffer, encoded: string, associatedData: string): string {
   const bytes = Buffer.from(encoded, 'base64url');
   if (bytes.toString('base64url') !== encoded)
     throw new Error('the encrypted text is not canonical base64url');
@@ -28,5 +28,5 @@ export function decrypt(key: Buffer, encoded: string, about: string): string {
     tag: bytes.subarray(ivLength, ivLength + tagLength),
     content: bytes.subarray(ivLength + tagLength),
   };
-  return decryptBytes(key, parts, about).toString('utf8');
+  return decryptBytes(key, parts, associatedData).toString('utf8');
 }

@@ -4,6 +4,12 @@ import type { Aggregate, EventOf } from './aggregate.ts';
 import { decryptFields, encryptFields, personalKeySql, type StoredKey } from './personal-data.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
+/**
+ * Stores aggregates as events, in the table `event`. Its column `stream` has the name of the aggregate (or of another
+ * service, for the events of which projections are built); `subject` has the id, so stream and subject together are what is
+ * called a stream elsewhere.
+ */
+
 /** A stored event with its time. */
 export type Recorded<E> = E & { at: Date };
 
@@ -53,7 +59,8 @@ export async function load<S, E extends EventOf>(
 /**
  * Changes one aggregate: loads it, decides, appends, and publishes with the commit. Concurrent changes of one aggregate
  * run one after the other.
- * @param decide pure; may throw a Rejection
+ * @param decide derives events from the state, without side effects on data. It may throw a Rejection, and is the place for
+ *   checks that need the state, such as that of the owner (`caller.mustOwn`)
  * @returns the state after the change
  * @throws Rejection `not-found` for an aggregate without events
  */

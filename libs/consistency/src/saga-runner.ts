@@ -32,7 +32,10 @@ export class SagaRunner {
     private readonly encryption: StorageEncryption,
   ) {}
 
-  /** Subscribes the sagas to their events. Call it before the server listens. */
+  /**
+   * Subscribes the sagas to their events. Call it before the server listens. The handlers of the service are added later, so
+   * sagas handle an event first; nothing relies on that order.
+   */
   attach(server: RabbitServer): void {
     for (const saga of this.sagas) {
       server.addContractHandler(saga.start.contract, (data, work) =>
@@ -54,7 +57,7 @@ export class SagaRunner {
       [
         saga.name,
         getKey(saga, data),
-        this.#toStore(saga.name, getKey(saga, data), step.state ?? null),
+        this.#encodeState(saga.name, getKey(saga, data), step.state ?? null),
         JSON.stringify([toHistoryEntry(saga.start.contract.name, step)]),
         saga.timeout && !step.ended ? saga.timeout.after : null,
         step.ended,
@@ -82,12 +85,14 @@ export class SagaRunner {
       [saga.name, key],
     )) as Stored[];
     return (
-      stored && { ...stored, state: this.encryption.decrypt(stored.state, getStateContext(saga.name, key)) }
+      stored && { ...stored, state: this.encryption.decrypt(stored.state, getAssociatedData(saga.name, key)) }
     );
   }
 
-  #toStore(name: string, key: string, state: unknown): string {
-    return JSON.stringify(state === null ? null : this.encryption.encrypt(state, getStateContext(name, key)));
+  #encodeState(name: string, key: string, state: unknown): string {
+    return JSON.stringify(
+      state === null ? null : this.encryption.encrypt(state, getAssociatedData(name, key)),
+    );
   }
 
   #save(
@@ -109,7 +114,7 @@ export class SagaRunner {
       [
         saga.name,
         key,
-        this.#toStore(saga.name, key, state),
+        this.#encodeState(saga.name, key, state),
         JSON.stringify([toHistoryEntry(cause, step)]),
         step.ended,
       ],
@@ -168,8 +173,8 @@ export class SagaRunner {
         [saga.name, key],
       )) as Stored[];
       if (!stored) return;
-      const state = this.encryption.decrypt(stored.state, getStateContext(saga.name, key));
-      const step = transition({ [saga.key]: key } as never, state as never);
+      const state = this.encryption.decrypt(stored.state, getAssociatedData(saga.name, key));
+      const step = transition({ [saga.keyField]: key } as never, state as never);
       this.#save(saga, key, 'timeout', state, step, work);
       await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
     }, key);
@@ -182,9 +187,9 @@ export class SagaRunner {
   }
 }
 
-const getStateContext = (name: string, key: string): string => `saga ${name} ${key}`;
+const getAssociatedData = (name: string, key: string): string => `saga ${name} ${key}`;
 
-const getKey = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.key]!;
+const getKey = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.keyField]!;
 
 const toHistoryEntry = (event: string, step: Step<unknown>) => ({
   at: new Date().toISOString(),

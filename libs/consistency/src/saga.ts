@@ -1,14 +1,14 @@
 import type { AnyCommand, AnyEvent, Body, Message } from '@jogakbo/contract';
 import type { z } from 'zod';
 
-/** The result of a step: the new state, the commands to send, and whether the saga ends. */
+/** The result of a transition: the new state, the commands to send, and whether the saga ends. */
 export interface Step<S> {
   state?: S;
   messages: Message<AnyCommand>[];
   ended: boolean;
 }
 
-/** Continues with a new state. */
+/** Goes to a new state, and continues. */
 export const to = <S>(state: S, ...messages: Message<AnyCommand>[]): Step<S> => ({
   state,
   messages,
@@ -23,7 +23,8 @@ type Transition = (data: never, state: never) => Step<unknown>;
 /** A saga as data: its start, its transitions and its timeout. */
 export interface Saga<Key extends string = string, S = unknown> {
   readonly name: string;
-  readonly key: Key;
+  /** The field that every message of one run carries; its value identifies the run. */
+  readonly keyField: Key;
   readonly start: { contract: AnyEvent | AnyCommand; transition: Transition };
   readonly transitions: ReadonlyMap<string, { event: AnyEvent; transition: Transition }>;
   readonly timeout: { after: number; transition: Transition } | undefined;
@@ -32,7 +33,7 @@ export interface Saga<Key extends string = string, S = unknown> {
     event: C,
     transition: (data: Body<C>, state: S) => Step<S>,
   ): Saga<Key, S>;
-  /** Declares the step for a run that has not ended after so many milliseconds. */
+  /** Declares the timeout: the step for a run that has not ended after so many milliseconds. */
   after(milliseconds: number, transition: (key: Record<Key, string>, state: S) => Step<S>): Saga<Key, S>;
 }
 
@@ -41,9 +42,9 @@ type Keyed<Key extends string> = z.ZodType<Record<Key, string>>;
 /**
  * Declares a saga (a process manager, after Garcia-Molina and Salem's sagas). All steps are pure functions.
  * @param name unique within the service; part of what is stored
- * @param key the field that every message of one run carries
+ * @param keyField the field that every message of one run carries
  */
-export function saga<Key extends string>(name: string, key: Key) {
+export function saga<Key extends string>(name: string, keyField: Key) {
   return {
     /**
      * Declares the event that starts a run, or the command that this service sends to itself. A command can carry data that
@@ -56,7 +57,7 @@ export function saga<Key extends string>(name: string, key: Key) {
     ): Saga<Key, S> {
       return build<Key, S>({
         name,
-        key,
+        keyField,
         start: { contract, transition },
         transitions: new Map(),
         timeout: undefined,

@@ -34,27 +34,30 @@ export class StorageEncryption {
     this.#fingerprintKeys = serviceKey.derive('fingerprints');
   }
 
-  /** @param about the name of the value, authenticated with it: no value can replace another */
-  encrypt(value: unknown, about: string): Encrypted {
+  /** @param associatedData the name of the value, authenticated with it: no value can replace another */
+  encrypt(value: unknown, associatedData: string): Encrypted {
     const [[id, key]] = this.#keys as unknown as [[string, Buffer]];
-    return { encrypted: `${id}.${encrypt(key, JSON.stringify(value ?? null), about)}` };
+    return { encrypted: `${id}.${encrypt(key, JSON.stringify(value ?? null), associatedData)}` };
   }
 
   /** Like `encrypt`, with a text as result. */
-  encryptText(text: string, about: string): string {
-    return this.encrypt(text, about).encrypted;
+  encryptText(text: string, associatedData: string): string {
+    return this.encrypt(text, associatedData).encrypted;
   }
 
   /**
    * Decrypts a value. A value stored before the introduction of encryption is returned unchanged.
-   * @throws Error for an unknown key, another `about` or a changed value
+   * @throws Error for an unknown key, other associated data or a changed value
    */
-  decrypt(stored: unknown, about: string): unknown {
+  decrypt(stored: unknown, associatedData: string): unknown {
     if (!isEncrypted(stored)) return stored;
     const [id, text] = stored.encrypted.split('.', 2) as [string, string];
     const key = this.#keys.get(id);
-    if (!key) throw new Error(`SERVICE_KEY has no key that decrypts ${about}: append the previous key to it`);
-    return JSON.parse(decrypt(key, text, about)) as unknown;
+    if (!key)
+      throw new Error(
+        `SERVICE_KEY has no key that decrypts ${associatedData}: append the previous key to it`,
+      );
+    return JSON.parse(decrypt(key, text, associatedData)) as unknown;
   }
 
   /** True unless the value was encrypted with the current key. */

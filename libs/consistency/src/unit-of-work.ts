@@ -42,6 +42,9 @@ export interface WorkOptions {
  *
  * The transaction begins with the first use of `tx`: a handler that first calls other services holds no connection
  * meanwhile. Messages to the service itself are handled within the same transaction.
+ *
+ * BEGIN, the inbox record and the first statement are sent together, so statements of the handler may run for a duplicate
+ * message, before that is known. They are rolled back.
  */
 export class UnitOfWork extends MessageContext {
   /**
@@ -85,9 +88,9 @@ export class UnitOfWork extends MessageContext {
     // TypeORM would otherwise wrap single saves in transactions of their own.
     (this.#runner as { isTransactionActive: boolean }).isTransactionActive = true;
     this.#query = (async (...args: Parameters<QueryRunner['query']>) => {
-      this.#mustBeActive();
+      this.#assertActive();
       const connection = await this.#connect();
-      this.#mustBeActive();
+      this.#assertActive();
       this.#begun ??= this.#begin(connection);
       // Sent after BEGIN without waiting for its result: the work for a duplicate message is rolled back.
       const sent = query(...args).catch((error: unknown) => this.#fail(error)) as Promise<unknown>;
@@ -108,7 +111,7 @@ export class UnitOfWork extends MessageContext {
    * @param explain converts PostgreSQL's error to the one that is thrown
    */
   readonly write = (text: string, parameters: unknown[], explain = (error: Error) => error): void => {
-    this.#mustBeActive();
+    this.#assertActive();
     const connection = this.#workingConnection;
     const sent: Promise<unknown> = connection?.query(text, parameters) ?? this.#query(text, parameters);
     const written = sent.catch((error: Error) => this.#fail(explain(error)));
@@ -125,6 +128,8 @@ export class UnitOfWork extends MessageContext {
   #findCause(error: unknown): unknown {
     return isAborted(error) ? (this.#failure ?? error) : error;
   }
+
+  // These functions are properties, so that handlers can destructure the unit of work.
 
   /** Publishes an event of the service after the commit. @throws Error at once for an event of another service */
   readonly publish = (message: Message<AnyEvent>): void => this.#enqueue({ message });
@@ -152,26 +157,27 @@ export class UnitOfWork extends MessageContext {
 
   /**
    * Locks a subject, or any other name: other units of work that lock it wait for the end of this one, in all instances.
-   * Every unit locks the subject of its message first, so that all wait in the same order.
+   * Every unit locks the subject of its message first, so that all wait in the same order. For that subject, this returns at
+   * once: the lock is taken with the first statement.
    */
   readonly lock = async (subject: string): Promise<void> => {
     if (subject !== this.#subject) await this.tx.query(lockSubjectSql('$1'), [subject]);
   };
 
   /** Reads what the lock of a subject protects: sends both at once, and PostgreSQL runs them in this order. */
-  async lockThen<T>(subject: string, read: () => Promise<T>): Promise<T> {
+  readonly lockThen = async <T>(subject: string, read: () => Promise<T>): Promise<T> => {
     const [, found] = await Promise.all([this.lock(subject), read()]);
     return found;
-  }
+  };
 
   #enqueue(outgoing: { message: Message; delay?: number }): void {
-    this.#mustBeActive();
+    this.#assertActive();
     this.#options.assertDeclared?.(outgoing.message.contract);
     this.#outgoing.push(outgoing);
   }
 
   /** Guards against unawaited work that would run after the transaction has ended. */
-  #mustBeActive(): void {
+  #assertActive(): void {
     if (this.#isOver) throw new Error(`the unit of work of ${this.contract.name} is over: await all work`);
   }
 
@@ -189,7 +195,7 @@ export class UnitOfWork extends MessageContext {
     // A statement of the handler may have failed meanwhile: then PostgreSQL rejects the next one.
     this.#isOver = true;
     await connection.query('ROLLBACK');
-    await this.mustBeNew();
+    await this.assertNew();
     throw platformRejection('idempotency-key-in-flight', 'a request with this key is still in progress');
   }
 
@@ -198,7 +204,7 @@ export class UnitOfWork extends MessageContext {
    * @throws DuplicateMessage with the first answer
    * @throws Rejection `idempotency-key-reused` if the key came with another input
    */
-  async mustBeNew(): Promise<void> {
+  async assertNew(): Promise<void> {
     const { key, sender, fingerprints } = this.#inbox;
     const text = `SELECT fingerprint, answer FROM inbox WHERE key = $1 AND sender IN ($2, '')`;
     const rows: { fingerprint: string | null; answer: unknown }[] = this.#connected

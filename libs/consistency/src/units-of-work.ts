@@ -18,7 +18,7 @@ export class UnitsOfWork {
     const work = new UnitOfWork(context, this.options);
     try {
       // A repetition must get the first answer even if data has changed since, so check before the handler runs.
-      if (context.incoming.idempotencyKey || context.incoming.redelivered) await work.mustBeNew();
+      if (context.incoming.idempotencyKey || context.incoming.redelivered) await work.assertNew();
       const answer = await next(work);
       await this.#commit(work, answer);
       return answer;

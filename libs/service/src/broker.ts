@@ -13,7 +13,7 @@ import type { InstanceContext } from './instance-context.ts';
 import type { Part } from './parts.ts';
 import { SplitCalls } from './split-calls.ts';
 
-/** The connections of an instance to the broker, its calls to other services, and what it learns from announcements. */
+/** Everything of an instance that needs the broker: connections, calls to other services, what announcements contain. */
 export class Broker implements Part {
   readonly consuming: BrokerConnection;
   /** The broker throttles a connection that publishes too fast. Consumers are unaffected on the other one. */

@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import { service } from '@jogakbo/contract';
 import { end, saga } from '@jogakbo/consistency';
 import { z } from 'zod';
-import { mustHandleAll } from './bus.ts';
+import { assertAllHandled } from './bus.ts';
 import { Service } from './service.ts';
 import { start } from './start.ts';
 
@@ -20,5 +20,5 @@ it('a request without a handler ends the start before anything is opened', async
 
 it('a saga handles the command that starts it', () => {
   const opening = saga('opening', 'shopId').startedBy(Open, () => end());
-  expect(() => mustHandleAll({ contract: shop, sagas: [opening] })).not.toThrow();
+  expect(() => assertAllHandled({ contract: shop, sagas: [opening] })).not.toThrow();
 });

@@ -82,7 +82,7 @@ export function createSendCheck({ contract, calls = [] }: ServiceOptions): (want
 }
 
 /** @throws Error if a request of the contract has no handler */
-export function mustHandleAll({ contract, handlers = [], sagas = [] }: ServiceOptions): void {
+export function assertAllHandled({ contract, handlers = [], sagas = [] }: ServiceOptions): void {
   const handled = new Set<AnyContract>([
     ...handlers.flatMap(getHandledContracts),
     ...sagas.map(({ start }) => start.contract),

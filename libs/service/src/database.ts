@@ -36,8 +36,8 @@ export class Database implements Part {
     encryption: StorageEncryption,
     onQueueRecreated: () => void,
   ) {
-    const { module, options, service, settings, metrics } = context;
-    const { sagas = [], projections = [] } = options;
+    const { module, declaration, service, settings, metrics } = context;
+    const { sagas = [], projections = [] } = declaration;
     const { publisher, recipients } = broker;
     const { databaseUrl } = settings.get(DatabaseSettings);
     this.dataSource = createDataSource(module, settings.get(DatabaseSettings));
@@ -47,7 +47,7 @@ export class Database implements Part {
       dataSource: this.dataSource,
       encryption,
       dispatch: (...args) => this.#server!.dispatch(...args),
-      assertDeclared: createSendCheck(options),
+      assertDeclared: createSendCheck(declaration),
       wake: this.relay.wake,
     });
     this.sagaRunner = new SagaRunner(sagas, this.dataSource, this.units, encryption);

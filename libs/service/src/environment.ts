@@ -7,8 +7,8 @@ export interface WrongSetting {
   problem: string;
 }
 
-export const environmentName = (key: string): string =>
-  key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+export const environmentName = (field: string): string =>
+  field.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 
 /**
  * Reads a setting from the variable NAME, or from the file that NAME_FILE names.

@@ -2,7 +2,7 @@ export { createDataSource } from './data-source.ts';
 export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
-export { findPlaintext, isLoopback } from './network-encryption.ts';
+export { describeMissingTls, isLoopback } from './network-encryption.ts';
 export { serve } from './serve.ts';
 export { deriveClientKey } from './config-client.ts';
 export { ServiceSettings } from './service-settings.ts';

@@ -10,7 +10,8 @@ import { PlatformSettings } from './settings.ts';
 /** What all parts of one instance share. Nothing of it belongs to the process: several instances can run in one. */
 export interface InstanceContext {
   module: Type;
-  options: ServiceOptions;
+  /** What the module declares with `@Service`. */
+  declaration: ServiceOptions;
   /** Name of the service. */
   service: string;
   /** Name of this instance, unique among all instances of all services. */
@@ -24,6 +25,9 @@ export interface InstanceContext {
   metrics: Metrics;
 }
 
+/** A process that npm did not start, such as a container, and that sets no version: that of all packages of this workspace. */
+const defaultVersion = '0.1.0';
+
 /**
  * Reads the settings of a service, and creates its log and its metrics. Keeps no connection open.
  * @param version by default that of the package, if npm started the process
@@ -32,10 +36,10 @@ export interface InstanceContext {
 export async function createInstanceContext(
   module: Type,
   environment: NodeJS.ProcessEnv,
-  version = environment['npm_package_version'] ?? '0.1.0',
+  version = environment['npm_package_version'] ?? defaultVersion,
 ): Promise<InstanceContext> {
-  const options = serviceOptions(module);
-  const service = options.contract.name;
+  const declaration = serviceOptions(module);
+  const service = declaration.contract.name;
   const settings = await ServiceSettings.open(service, listSettingsClasses(module), environment);
   const platform = settings.get(PlatformSettings);
   const instance = `${service}-${randomUUIDv7().slice(-12)}`;
@@ -45,7 +49,7 @@ export async function createInstanceContext(
     log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
   return {
     module,
-    options,
+    declaration,
     service,
     instance,
     version,

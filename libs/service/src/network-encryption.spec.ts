@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
-import { findPlaintext } from './network-encryption.ts';
+import { describeMissingTls } from './network-encryption.ts';
 import { loadDatabaseSettings } from './serve.ts';
 import { ServiceSettings } from './service-settings.ts';
 import { DatabaseSettings, PlatformSettings } from './settings.ts';
@@ -45,7 +45,7 @@ describe('outside local mode', () => {
     ...['amqp://127.0.0.1:5672', 'amqp://u:p@localhost', 'amqp://[::1]:5672', 'amqps://broker.example'],
     ...['postgres://u@127.0.0.1/d', 'postgresql:///d?host=/var/run/postgresql', 'postgres://%2Fvar%2Frun/d'],
     ...['postgres://db.example/d?sslmode=verify-full&sslrootcert=/ca.crt', 'rediss://cache.example'],
-  ])('%s may be used', (address) => expect(findPlaintext(address, strict)).toBeUndefined());
+  ])('%s may be used', (address) => expect(describeMissingTls(address, strict)).toBeUndefined());
 
   it.each([
     ...[
@@ -63,7 +63,7 @@ describe('outside local mode', () => {
     // Only PostgreSQL has these parameters.
     ...['amqp://broker.example?sslmode=verify-full', 'redis://cache.example?sslmode=verify-full'],
     'amqp://broker.example?host=127.0.0.1',
-  ])('%s may not be used', (address) => expect(findPlaintext(address, strict)).toMatch(/without TLS/));
+  ])('%s may not be used', (address) => expect(describeMissingTls(address, strict)).toMatch(/without TLS/));
 });
 
 it('sends no login to a broker without TLS, not even to read settings', async () => {

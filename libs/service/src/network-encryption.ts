@@ -20,7 +20,7 @@ const withTls: Record<string, string> = {
  * @param address a valid URL; undefined if not set
  * @returns undefined if the address may be used
  */
-export function findPlaintext(address: string | undefined, policy: NetworkPolicy): string | undefined {
+export function describeMissingTls(address: string | undefined, policy: NetworkPolicy): string | undefined {
   if (address === undefined || policy.localMode || policy.plaintextNetwork === 'allow') return undefined;
   const { protocol, hostname, searchParams } = new URL(address);
   const tls = withTls[protocol];

@@ -20,8 +20,8 @@ export class OwnAnnouncement implements Part {
   #isOpen = false;
 
   constructor(context: InstanceContext, broker: Broker, readiness: Readiness, announced: AnnouncedState) {
-    const { service, version, instance, startedAt, platform, options } = context;
-    const contract = describe(options.contract);
+    const { service, version, instance, startedAt, platform, declaration } = context;
+    const contract = describe(declaration.contract);
     this.#announcer = new Announcer(broker.consuming, broker.publisher, () => ({
       service,
       version,

@@ -3,7 +3,7 @@ import { within } from '@jogakbo/messaging';
 /** One part of a running service, such as its connections or its HTTP server. */
 export interface Part {
   open?(): unknown;
-  /** Runs also if `open` failed or never ran. */
+  /** Runs also if `open` failed, and, for parts that close together, if it never ran. */
   close?(): unknown;
 }
 

@@ -28,24 +28,25 @@ const wrongSettingsExitCode = 78;
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
-  const startHere = (environment: NodeJS.ProcessEnv) => {
-    mustAuthenticateSenders(environment);
-    return start(module, { listeningPorts: watchListeningPorts(), ...options, environment });
+  const startHere = (from: NodeJS.ProcessEnv) => {
+    assertLoginPerService(from);
+    return start(module, { listeningPorts: watchListeningPorts(), ...options, environment: from });
   };
+  const environment = options.environment ?? process.env;
   const host = getServiceHost();
   if (host) return host(contract.name, startHere);
   try {
     const command = process.argv[2];
     if (command === '--help' || command === '-h') return help(module);
     if (command === 'describe') return console.log(JSON.stringify(describeBus(module), null, 2));
-    if (command === 'keys') return printPublicKeys();
-    if (command === 'migrate') return await migrate(module);
+    if (command === 'keys') return printPublicKeys(environment);
+    if (command === 'migrate') return await migrate(module, environment);
     if (command !== undefined) {
       console.error(`${contract.name}: "${command}" is not a command; see --help`);
       process.exitCode = 2;
       return;
     }
-    const running = await startHere(options.environment ?? process.env);
+    const running = await startHere(environment);
     const end = () => {
       // Draining must end before the supervisor kills the process.
       setTimeout(() => process.exit(1), 9_500).unref();
@@ -73,10 +74,10 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
 }
 
 /** Prints the public keys of SERVICE_KEY, newest first. @throws WrongSettings if it is missing */
-function printPublicKeys(): void {
+function printPublicKeys(environment: NodeJS.ProcessEnv): void {
   const [{ serviceKey }] = loadSettings(
     [settings({ serviceKey: PlatformSettings.shape.serviceKey })],
-    process.env,
+    environment,
   );
   if (!serviceKey)
     throw new WrongSettings([{ key: 'SERVICE_KEY', origin: 'not set', problem: 'is missing' }]);
@@ -87,7 +88,7 @@ function printPublicKeys(): void {
  * Requires separate logins: with a shared login, any service could send in the name of another one.
  * @throws WrongSettings outside local mode without BROKER_OPERATOR
  */
-export function mustAuthenticateSenders(environment: NodeJS.ProcessEnv): void {
+export function assertLoginPerService(environment: NodeJS.ProcessEnv): void {
   const { localMode, brokerOperator } = PlatformSettings.shape;
   const [given] = loadSettings([settings({ localMode, brokerOperator })], environment);
   if (given.localMode || given.brokerOperator) return;
@@ -106,10 +107,10 @@ export function loadDatabaseSettings(environment: NodeJS.ProcessEnv): DatabaseSe
   throw new WrongSettings([{ key: 'DATABASE_URL', origin, problem }]);
 }
 
-async function migrate(module: Type): Promise<void> {
+async function migrate(module: Type, environment: NodeJS.ProcessEnv): Promise<void> {
   const { contract, migrations, projections = [] } = serviceOptions(module);
   if (!migrations) return console.log(`${contract.name} has no database`);
-  const settings = loadDatabaseSettings(process.env);
+  const settings = loadDatabaseSettings(environment);
   const dataSource = await createDataSource(module, settings).initialize();
   try {
     const done = await dataSource.runMigrations();

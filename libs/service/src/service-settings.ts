@@ -83,9 +83,9 @@ export class ServiceSettings {
       settings.#table.apply(settings.#cache.read(), 'start');
       const values = await readServerValuesAtStart(service, settings.#platform);
       if (values) settings.#table.apply(values, 'start');
-      settings.#mustBeValid();
+      settings.#assertValid();
       settings.#writeCache();
-    } else settings.#mustBeValid();
+    } else settings.#assertValid();
     return settings;
   }
 
@@ -99,7 +99,7 @@ export class ServiceSettings {
     );
   }
 
-  #mustBeValid(): void {
+  #assertValid(): void {
     const { wrong } = this.#table;
     const all = wrong.length > 0 ? wrong : this.#table.findWrongTogether();
     if (all.length > 0) throw new WrongSettings(all);

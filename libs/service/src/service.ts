@@ -4,13 +4,16 @@ import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
 import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
-/** The parts of a service. */
+/** The declaration of a service. */
 export interface ServiceOptions {
   /** All public contracts of the service. */
   contract: ServiceContract;
   /** Requests to other services, including those of its sagas. It can send no others. */
   calls?: AnyRequest[];
-  /** Events of other services that it receives as soft state, while it runs (`Listener`). */
+  /**
+   * Events of other services that each instance receives as soft state, at most once and while it runs (`Listener`).
+   * Handlers, sagas and projections receive events from the queue of the service, at least once.
+   */
   listensTo?: AnyEvent[];
   /** True for the gateway, which may call every request that a service offers over HTTP. */
   isGateway?: boolean;

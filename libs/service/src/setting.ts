@@ -20,13 +20,13 @@ export interface Setting {
   /** The text in the environment. */
   environmentText: string | undefined;
   /** Why the service cannot start with the setting. */
-  wrong?: WrongSetting | undefined;
+  startProblem?: WrongSetting | undefined;
   /** The value in force, if it is from the config server. */
   serverValue?: ServerValue | undefined;
   /** A value that takes effect after a restart; with `serverValue` undefined it is the default. */
   afterRestart?: { serverValue: ServerValue | undefined } | undefined;
   /** The latest value from the config server, if it is invalid. */
-  invalid?: { serverValue: ServerValue | undefined; problem: string } | undefined;
+  refusedValue?: { serverValue: ServerValue | undefined; problem: string } | undefined;
 }
 
 /** Reads a setting from the environment, else its default, into `target`. */
@@ -40,11 +40,11 @@ export function readFromEnvironment(
   const read = readSetting(key, environment, isMarked(schema, 'secret'));
   const environmentText = 'problem' in read ? undefined : read.value;
   const setting: Setting = { field, schema, target, origin: toOrigin(read), environmentText };
-  if ('problem' in read) return { ...setting, wrong: read };
+  if ('problem' in read) return { ...setting, startProblem: read };
   const result = schema.safeParse(read.value);
   if (!result.success) {
     const problem = describeProblem(schema, read.value, result.error);
-    return { ...setting, wrong: { key, origin: read.origin, problem } };
+    return { ...setting, startProblem: { key, origin: read.origin, problem } };
   }
   target[field] = result.data;
   return setting;
@@ -62,7 +62,7 @@ export const describeSource = ({ application, profile, version }: ServerValue): 
 
 /** Describes a setting for the config server. Treats every value from a separate file as secret. */
 export function toInForce(setting: Setting): InForce {
-  const { field, schema, target, origin, environmentText, serverValue, afterRestart, invalid } = setting;
+  const { field, schema, target, origin, environmentText, serverValue, afterRestart, refusedValue } = setting;
   const value = target[field];
   const isSecret = isMarked(schema, 'secret') || origin === 'file' || serverValue?.secret === true;
   // A schema may convert a text to a function.
@@ -77,7 +77,7 @@ export function toInForce(setting: Setting): InForce {
     live: isMarked(schema, 'live'),
     ...(serverValue && { from: describeChange(serverValue) }),
     ...(afterRestart && { afterRestart: describeChange(afterRestart.serverValue) }),
-    ...(invalid && { refused: `${describeChange(invalid.serverValue)}: ${invalid.problem}` }),
+    ...(refusedValue && { refused: `${describeChange(refusedValue.serverValue)}: ${refusedValue.problem}` }),
   };
 }
 

@@ -35,7 +35,7 @@ export class SettingsTable {
       ),
     );
     this.platform = this.targets[0] as PlatformSettings;
-    this.#mustHaveKey();
+    this.#ensureServiceKey();
   }
 
   get lastValid(): ReadonlyMap<string, ServerValue> {
@@ -48,23 +48,23 @@ export class SettingsTable {
   }
 
   get wrong(): WrongSetting[] {
-    return this.settings.flatMap(({ wrong }) => wrong ?? []);
+    return this.settings.flatMap(({ startProblem }) => startProblem ?? []);
   }
 
   /**
    * Generates a service key, unless that would lose data: with separate logins or stored data, a key generated at start
    * could not decrypt data of other instances or earlier runs.
    */
-  #mustHaveKey(): void {
+  #ensureServiceKey(): void {
     const setting = this.settings.find(({ field }) => field === 'serviceKey');
-    if (!setting || setting.wrong || this.platform.serviceKey) return;
+    if (!setting || setting.startProblem || this.platform.serviceKey) return;
     const isStoring = this.settings.some(({ field }) => field === 'databaseUrl');
     if (this.platform.brokerOperator === undefined && !isStoring) {
       this.platform.serviceKey = ServiceKey.random();
       return;
     }
     const reason = isStoring ? 'the database' : 'BROKER_OPERATOR';
-    setting.wrong = {
+    setting.startProblem = {
       key: environmentName(setting.field),
       // Not 'not set': the config server cannot supply it, so the start must not ask.
       origin: 'environment',
@@ -111,11 +111,11 @@ export class SettingsTable {
       const value = values.get(setting.field);
       if (isMarked(setting.schema, 'environmentOnly')) {
         if (value) this.#refuse(setting, value, notFromServer, when);
-        else setting.invalid = undefined;
+        else setting.refusedValue = undefined;
         continue;
       }
       if (isFixed(setting) && !value) {
-        setting.invalid = undefined;
+        setting.refusedValue = undefined;
         continue;
       }
       const read = this.#read(setting, value);
@@ -125,7 +125,7 @@ export class SettingsTable {
         this.#refuse(setting, value, read.problem, when);
         continue;
       }
-      setting.invalid = undefined;
+      setting.refusedValue = undefined;
       if (value) lastValid.set(setting.field, value);
       if (!isFixed(setting) && this.#put(setting, value, read.parsed, when)) isChanged = true;
     }
@@ -174,7 +174,7 @@ export class SettingsTable {
       setting.afterRestart = { serverValue };
       return false;
     }
-    Object.assign(setting, { serverValue, afterRestart: undefined, wrong: undefined });
+    Object.assign(setting, { serverValue, afterRestart: undefined, startProblem: undefined });
     setting.origin = serverValue ? 'config server' : 'default';
     if (isSame) return false;
     target[field] = parsed;
@@ -189,22 +189,22 @@ export class SettingsTable {
     when: 'start' | 'run',
   ): void {
     // Missing in all sources since the start.
-    if (!serverValue && setting.wrong) return;
-    const isNew = !isDeepStrictEqual(setting.invalid, { serverValue, problem });
-    setting.invalid = { serverValue, problem };
-    if (setting.wrong && problem !== notFromServer)
-      setting.wrong = { ...setting.wrong, origin: describeSource(serverValue!), problem };
+    if (!serverValue && setting.startProblem) return;
+    const isNew = !isDeepStrictEqual(setting.refusedValue, { serverValue, problem });
+    setting.refusedValue = { serverValue, problem };
+    if (setting.startProblem && problem !== notFromServer)
+      setting.startProblem = { ...setting.startProblem, origin: describeSource(serverValue!), problem };
     if (isNew && when === 'run') this.#logInvalid(setting);
   }
 
   /** Logs the invalid values that the start met. */
   logAllInvalid(): void {
-    for (const setting of this.settings) if (setting.invalid) this.#logInvalid(setting);
+    for (const setting of this.settings) if (setting.refusedValue) this.#logInvalid(setting);
   }
 
-  #logInvalid({ field, invalid }: Setting): void {
+  #logInvalid({ field, refusedValue }: Setting): void {
     const text = `${field} stays as it is: the value from the config server is wrong`;
-    this.#logChange('warn', invalid!.serverValue, field, text, invalid!.problem);
+    this.#logChange('warn', refusedValue!.serverValue, field, text, refusedValue!.problem);
   }
 
   /** Logs a change of a setting, without its value. */

@@ -2,7 +2,7 @@ import { CallPolicyChange, maxAnnounceInterval } from '@jogakbo/contract';
 import { ServiceKey, TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
 import { environmentName, readSetting, type WrongSetting } from './environment.ts';
-import { findPlaintext, type NetworkPolicy } from './network-encryption.ts';
+import { describeMissingTls, type NetworkPolicy } from './network-encryption.ts';
 
 type Shape = Record<string, z.ZodType>;
 
@@ -112,7 +112,7 @@ const platformShape = {
       .stringbool()
       .default(false)
       .describe(
-        'true on a machine that only tries out the store: dependencies that are not configured are simulated, and marked ' +
+        'true on a machine that only tries out the services: dependencies that are not configured are simulated, and marked ' +
           'as such',
       ),
   ),
@@ -176,7 +176,7 @@ const platformShape = {
     .min(0.1)
     .max(maxAnnounceInterval)
     .default(2)
-    .describe('seconds between announcements'),
+    .describe('seconds between heartbeats; changes are announced at once'),
   retryDelays: environmentOnly(
     z
       .string()
@@ -234,7 +234,7 @@ const platformShape = {
 
 /** The settings that every service has. */
 export class PlatformSettings extends settings(platformShape, ({ rabbitmqUrl }, platform) => ({
-  rabbitmqUrl: findPlaintext(rabbitmqUrl, platform),
+  rabbitmqUrl: describeMissingTls(rabbitmqUrl, platform),
 })) {}
 
 /** The settings of a service that has a database. */
@@ -252,11 +252,12 @@ export class DatabaseSettings extends settings(
     ),
     databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connection limit'),
   },
-  ({ databaseUrl }, platform) => ({ databaseUrl: findPlaintext(databaseUrl, platform) }),
+  ({ databaseUrl }, platform) => ({ databaseUrl: describeMissingTls(databaseUrl, platform) }),
 ) {}
 
 /**
- * Reads and checks several groups of settings as a whole.
+ * Reads and checks several groups of settings as a whole, from the environment only: for commands and tools. A service reads
+ * its settings with `ServiceSettings`, which also asks the config server.
  * @param environment the process's variables
  * @returns one instance per class, in the order given
  * @throws WrongSettings with every wrong key of all groups

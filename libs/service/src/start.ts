@@ -14,7 +14,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyServerOptions } from 'fastify';
 import { DataSource } from 'typeorm';
 import { Broker } from './broker.ts';
-import { createSendCheck, mustHandleAll } from './bus.ts';
+import { createSendCheck, assertAllHandled } from './bus.ts';
 import { Database } from './database.ts';
 import { GuardedCalls } from './guarded-calls.ts';
 import { Readiness } from './health.ts';
@@ -55,7 +55,7 @@ export interface RunningService {
  */
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
   const environment = options.environment ?? process.env;
-  mustHandleAll(serviceOptions(module));
+  assertAllHandled(serviceOptions(module));
   const context = await createInstanceContext(module, environment, options.version);
   // Its parts log before the application exists, which sets it otherwise.
   Logger.overrideLogger(context.nestLog);
@@ -78,12 +78,12 @@ async function startInstance(context: InstanceContext, options: StartOptions): P
 
 /** Creates all parts of an instance, in the order in which they open. */
 function createParts(context: InstanceContext, options: StartOptions): { app: NestApp; parts: Part[] } {
-  const { settings, platform, options: declared } = context;
+  const { settings, platform, declaration } = context;
   const broker = new Broker(context);
   const storage = new StorageEncryption(platform.serviceKey!);
   const readiness = new Readiness();
   const announce = () => announcement.announce();
-  const database = declared.migrations && new Database(context, broker, storage, announce);
+  const database = declaration.migrations && new Database(context, broker, storage, announce);
   const queueRecord = database?.recreatedQueues ?? new VolatileQueueRecord(announce);
   const server = createServer(context, broker, queueRecord, database?.units);
   database?.attach(server);
@@ -112,10 +112,12 @@ function createParts(context: InstanceContext, options: StartOptions): { app: Ne
     database?.outbox,
     app,
     following,
-    // The announcement contains the address, and a service is announced when it can work. Senders learn at once that it
-    // takes no new work, and the loops go on until its last message is handled.
+    // Opens before the announcement: a service is announced when it can work. Closes with the last entry.
     { open: app.messageServer.open },
+    // Close after the last entry: timeouts and projections go on until the last message is handled.
     database?.loops,
+    // The HTTP server opens first: the announcement contains its address. They close together: senders learn at once that
+    // the instance drains, while its messages are finished. The HTTP server itself closes with `app`.
     closeTogether(app.httpServer, announcement, { close: app.messageServer.close }),
   ];
   return { app, parts: parts.filter((part) => part !== undefined) };
@@ -155,13 +157,13 @@ function createServer(
 
 function addConditions(
   readiness: Readiness,
-  { options }: InstanceContext,
+  { declaration }: InstanceContext,
   { client }: Broker,
   server: RabbitServer,
 ): void {
   readiness.add('broker', () => {
     if (!client.ready) return 'not reachable';
-    return options.contract.contracts.size === 0 || server.ready
+    return declaration.contract.contracts.size === 0 || server.ready
       ? undefined
       : 'a queue is not being consumed';
   });
@@ -181,10 +183,10 @@ interface Injected {
 
 /** What every class of a service can inject. */
 function listProvided(
-  { module, options, settings, metrics }: InstanceContext,
+  { module, declaration, settings, metrics }: InstanceContext,
   { broker, storage, readiness, database }: Injected,
 ): Provider[] {
-  const assertDeclared = createSendCheck(options);
+  const assertDeclared = createSendCheck(declaration);
   const ask: Ask = async (wanted, ...rest) => {
     assertDeclared(wanted);
     return broker.client.ask(wanted, ...rest);

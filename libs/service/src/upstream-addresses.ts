@@ -7,7 +7,7 @@ import type { Announcement } from '@jogakbo/contract';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
-/** An endpoint of the store itself. Without a port: every port of the host. */
+/** An endpoint of this deployment itself. Without a port: every port of the host. */
 export interface Endpoint {
   host: string;
   port?: number;
@@ -81,7 +81,7 @@ const metadata = ['fd00:ec2::254', 'fd20:ce::254', '100.100.100.200', '168.63.12
 const cachedForMs = 10_000;
 const answerTimeoutMs = 1_000;
 const maxCachedAnswers = 1_000;
-/** Header of `/health/live` in every process of the store. Apps do not send it, whatever a service announces. */
+/** Header of `/health/live` in every service of this deployment. Apps do not send it, whatever a service announces. */
 export const instanceHeader = 'x-jogakbo-instance';
 
 /** @throws Error without an HTTP answer */
