@@ -30,7 +30,10 @@ function readText(path) {
   }
 }
 
-/** True when node_modules already matches package-lock.json, for example after a manual npm ci. */
+/**
+ * True when node_modules already matches package-lock.json, for example after a manual npm ci. Unlike findMissingPackages of
+ * supervisor/packages.ts, it reads what npm has recorded, in one file: it runs before every command.
+ */
 function isInstalledManually() {
   try {
     const wanted = JSON.parse(readText(join(root, 'package-lock.json'))).packages;
@@ -47,6 +50,8 @@ function isInstalledManually() {
     return false;
   }
 }
+
+// The next functions are those of supervisor/processes.ts, which needs a newer Node: keep them equal.
 
 /** The start time of a process: distinguishes it from a later process with the same pid. Empty if the process has exited. */
 function readStartTime(pid) {
@@ -85,6 +90,7 @@ async function endGroup(pid) {
   }
 }
 
+// Not in JOGAKBO_HOME: the lock protects the node_modules of this workspace.
 const lock = join(root, '.jogakbo', 'install.lock');
 
 /** Creates the lock file atomically, with its content. @returns false if the lock already exists */

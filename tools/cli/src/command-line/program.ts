@@ -28,7 +28,7 @@ Environment:
   RABBITMQ_URL, DATABASE_URL  use these servers instead of private ones
   RABBITMQ_MANAGEMENT_URL     the management API of that broker (default: its host, port 15672)
   PORT                        the public port instead of 3000
-  REGISTRY_PORT               the port of the registry instead of 8761
+  <SERVICE>_PORT              the port of a service that declares one, such as REGISTRY_PORT instead of 8761
   JOGAKBO_HOME                the state folder instead of .jogakbo
   JOGAKBO_BROKER              docker or local: the only way to run a private broker
   JOGAKBO_TLS=1               TLS for the private broker and database, with certificates as logins

@@ -3,7 +3,7 @@ import type { RegistrationOptions } from '../commands/registration.ts';
 import { withExitCode } from './exit-code.ts';
 
 const load = () => import('../commands/registration.ts');
-const appText = 'the name under which the outside service registers';
+const nameText = 'the name under which the outside service registers';
 
 export function declareRegistration(): Command {
   const registration = new Command('registration').description(
@@ -17,7 +17,7 @@ export function declareRegistration(): Command {
   registration
     .command('add')
     .description('add or change an outside service; prints its new secret once')
-    .argument('<app>', appText)
+    .argument('<name>', nameText)
     .option('--routes <routes>', 'METHOD /path/{parameter}, separated by commas: the routes it may register')
     .option(
       '--networks <networks>',
@@ -31,7 +31,7 @@ export function declareRegistration(): Command {
   registration
     .command('remove')
     .description('remove an outside service with its instances and routes')
-    .argument('<app>', appText)
+    .argument('<name>', nameText)
     .action(withExitCode(async (app: string) => (await load()).removeRegistration(app)));
   return registration;
 }

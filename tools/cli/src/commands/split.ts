@@ -19,7 +19,7 @@ export interface SplitOptions {
 type Instances = Reply<typeof ListInstances>['items'];
 
 const setting = 'trafficSplit';
-const place = '/v1/ops/config/application';
+const settingsPath = '/v1/ops/config/application';
 const remedies = ['npx jogakbo split --help'];
 /** Maximum wait until a change is in force in all instances. */
 const effectTimeoutMs = 3_000;
@@ -66,7 +66,7 @@ export function formatSplit(split: TrafficSplit, instances: Instances): string[]
 }
 
 async function getCurrentSplit(client: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
-  const { items, version } = await client.get<Reply<typeof GetSettings>>(place);
+  const { items, version } = await client.get<Reply<typeof GetSettings>>(settingsPath);
   const text = items.find(({ key }) => key === setting)?.value;
   if (text === undefined) return { split: {}, version };
   try {
@@ -132,7 +132,7 @@ async function change(
   const { [service]: _, ...others } = split;
   const next = shares ? { ...others, [service]: shares } : others;
   const value = Object.keys(next).length > 0 ? JSON.stringify(next) : null;
-  const written = await client.post<{ version: number }>(`${place}/versions`, {
+  const written = await client.post<{ version: number }>(`${settingsPath}/versions`, {
     reason,
     version,
     settings: [{ key: setting, value }],

@@ -19,7 +19,7 @@ import { formatDuration } from '../terminal/text-table.ts';
 import { startThrowawayServices } from '../backing/throwaway-services.ts';
 import { listProjects, nodePath, nxPath, root } from '../workspace.ts';
 
-// nx.json makes every project write its jest results here; Nx restores them from its cache.
+// nx.json makes every project write its jest results here, whatever JOGAKBO_HOME is; Nx restores them from its cache.
 const results = join(root, '.jogakbo', 'test-results');
 /** Projects with end-to-end tests on a running store. */
 const endToEnd = globSync('tools/*/test/*.e2e.spec.ts', { cwd: root })

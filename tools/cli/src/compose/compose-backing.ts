@@ -1,5 +1,6 @@
 import { image } from '../backing/rabbitmq/docker-broker.ts';
-import { deadLetterArguments } from '../backing/rabbitmq/private-broker.ts';
+import { administratorLogin } from '../backing/backing-service.ts';
+import { deadLetterArguments } from '../backing/rabbitmq/retry-delays.ts';
 
 /**
  * The beginning of the compose file: what it is, and what services share.
@@ -24,7 +25,7 @@ x-service: &service
 # PLAINTEXT_NETWORK: connections to broker and database use no TLS. They stay on the bridge network of this file, on one
 # machine, and neither server publishes that port. On a network of several machines use amqps:// and sslmode=verify-full.
 x-broker: &broker
-  BROKER_OPERATOR: jogakbo
+  BROKER_OPERATOR: ${administratorLogin}
   PLAINTEXT_NETWORK: &network allow
   RABBITMQ_URL_FILE: /run/secrets/rabbitmq_url
   CONFIG_PASSWORD_FILE: /run/secrets/config_password

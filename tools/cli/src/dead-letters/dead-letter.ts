@@ -61,13 +61,19 @@ const failureHeaders =
 export const buildReplayHeaders = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !failureHeaders.test(name)));
 
-/** Headers of an operator's edit, and headers that would route copies to other queues under the operator's login. */
+/** Headers of an edit, and headers that would route copies to other queues under the login of the broker operator. */
 const editHeaders = new Set<string>([editedFromHeader, 'edited-by', 'edited-at']);
 const copyHeaders = new Set(['CC', 'BCC']);
 
 /**
- * Headers for an operator to resend a letter to its own service only. The service verifies the mark. A mark of another
- * login is ignored: the sender is then the login that the broker verified.
+ * Headers for the broker operator to resend a letter to its own service only. The service verifies the mark.
+ *
+ * The letter was published by … → its sender is … (what that prevents):
+ * - the service or the operator, with a mark → the sender that the mark covers
+ * - the operator, for this service, without a mark → the sender that it stated when it resent the letter
+ * - the operator, for another service → unknown (a letter resent to one service is accepted as authentic by another)
+ * - any login, but a queue of another service held it → unknown (a service dead-letters what it got into another's queue)
+ * - any other login → that login (it copies a mark or a sender from another message)
  * @param brokerOperator the login that resends it
  */
 export function buildResendHeaders(letter: DeadLetter, brokerOperator: string): Record<string, unknown> {
@@ -150,7 +156,7 @@ function toFailure({ properties }: ConsumeMessage, brokerOperator: string | unde
   };
 }
 
-/** @param brokerOperator the operator login of the broker, which resends messages of other senders */
+/** @param brokerOperator the login that resends messages of other senders */
 export function toDeadLetter(service: string, message: ConsumeMessage, brokerOperator?: string): DeadLetter {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   const body = parseBody(message.content);

@@ -83,7 +83,7 @@ export class ControlClient {
     this.#socket.destroy();
   }
 
-  /** Lets the process exit while the connection is open. */
+  /** Lets the process exit while the connection is open. For tests that only observe a store. */
   unref(): void {
     this.#socket.unref();
   }

@@ -112,6 +112,7 @@ export function buildEnvironment(
     ...(port && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
     RABBITMQ_URL: context.broker.urls[app.name],
     ...(context.broker.brokerOperator ? { BROKER_OPERATOR: context.broker.brokerOperator } : {}),
+    // Also for a service that does not declare it: a value of the user's environment is not that of this store.
     TOKEN_ISSUER: context.publicUrl,
     // glibc allocates one arena per thread and rarely returns its memory.
     MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',

@@ -6,7 +6,7 @@ import { type EarlyExit, settingsErrorCode } from './service-process.ts';
 /** Reports all invalid settings of all services in one error. */
 export function createSettingsError(found: { service: string; errorLines: string[] }[]): CliError {
   return new CliError(
-    `The settings of ${found.map(({ service }) => (service === denseName ? 'some services' : service)).join(', ')} are invalid. Nothing was started.`,
+    `The settings of ${found.map(({ service }) => (service === denseName ? 'some services' : service)).join(', ')} are invalid. The store was stopped.`,
     {
       details: found.flatMap(({ service, errorLines }) =>
         errorLines

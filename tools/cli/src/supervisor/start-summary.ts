@@ -28,7 +28,7 @@ export function formatSummary(
   const addresses = [
     ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API reference, with all routes)`]] : []),
     ...(registry?.url
-      ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
+      ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <name> …)`]]
       : []),
     ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
     ...(run.broker?.managementUrl

@@ -71,11 +71,11 @@ export function getBackingEndpoints(
   database: Pick<BackingService, 'url'>,
 ): string[] {
   const urls = [broker.url, broker.managementUrl ?? broker.url, database.url].map((url) => new URL(url));
-  const given = urls.map(
+  const inUse = urls.map(
     ({ hostname, port, protocol }) => `${hostname}:${port || (defaultPorts[protocol] ?? '5432')}`,
   );
   const own = Object.values(readKeptPorts(state)).map((port) => `127.0.0.1:${port}`);
-  return [...new Set([...given, ...own])];
+  return [...new Set([...inUse, ...own])];
 }
 
 export async function prepareDatabase(state: StateFolder): Promise<DatabaseConfiguration> {

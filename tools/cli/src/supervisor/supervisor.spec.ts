@@ -42,8 +42,8 @@ it('adds no service once it is stopping', async () => {
   const supervisor = createSupervisor();
   const stopping = supervisor.stop();
   const launch = { command: process.execPath, args: [], cwd: state.folder, env: {} };
-  expect(() => supervisor.addService('orders', launch)).toThrow(Stopped);
-  expect(() => supervisor.addDense(launch, new Map([['orders', launch]]))).toThrow(Stopped);
+  expect(() => supervisor.addService('tea', launch)).toThrow(Stopped);
+  expect(() => supervisor.addDense(launch, new Map([['tea', launch]]))).toThrow(Stopped);
   await stopping;
 });
 

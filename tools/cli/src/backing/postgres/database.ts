@@ -5,8 +5,8 @@ import { type DatabaseConfiguration, startPrivatePostgres } from './private-post
 
 /** DATABASE_URL must be an administrator login that can create roles and databases. */
 export async function assertExternalDatabase(url: string): Promise<void> {
-  const createError = (fault: string) =>
-    new CliError(`DATABASE_URL cannot be used: ${fault}.`, {
+  const createError = (reason: string) =>
+    new CliError(`DATABASE_URL cannot be used: ${reason}.`, {
       details: [`DATABASE_URL=${maskPassword(url)}`],
       remedies: [
         'check the address, the user and the password, and that the server runs',

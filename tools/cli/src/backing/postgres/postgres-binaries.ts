@@ -44,7 +44,7 @@ export function findPackagedPostgres(): string {
       `npm has no PostgreSQL for ${process.platform} ${process.arch}, or it is not installed.`,
       {
         remedies: [
-          'use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+          'use an external server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
           'or, if node_modules was installed without optional packages, run:  npm ci --include=optional',
         ],
       },

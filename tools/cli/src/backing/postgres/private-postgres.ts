@@ -161,7 +161,7 @@ function initialise(native: string, data: string, place: DatabaseConfiguration, 
     throw new CliError('The private PostgreSQL could not be initialized.', {
       details: output.trim().split('\n').slice(-8),
       remedies: [
-        'use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+        'use an external server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
       ],
     });
   }
@@ -271,9 +271,9 @@ class PrivatePostgres implements BackingService {
     child.unref();
     this.#server = identifyProcess(child.pid);
     while (this.isAlive() && Date.now() < until) {
-      const fault = await probeLogin(this.url);
-      if (!fault) return true;
-      if (['28P01', '28000'].includes((fault as { code?: string }).code ?? '')) return false;
+      const error = await probeLogin(this.url);
+      if (!error) return true;
+      if (['28P01', '28000'].includes((error as { code?: string }).code ?? '')) return false;
       await pause(40);
     }
     return false;
@@ -285,6 +285,6 @@ const createStartError = (log: string, tail: string[]): CliError =>
     details: tail,
     remedies: [
       `read ${log}`,
-      'or use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+      'or use an external server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
     ],
   });

@@ -6,10 +6,11 @@ import { canInstallBroker, installBroker } from './install-broker.ts';
 import { type BrokerConfiguration, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
 import { isTlsRequested } from '../tls/store-tls.ts';
 
+/** How a start gets a broker: the kind of the backing service, or `install`, which makes `process` possible. */
 export type BrokerWay = 'external' | 'container' | 'process' | 'install';
 
 const brokerRemedies = [
-  'use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+  'use an external broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
   'or start Docker, and run npm start again',
   'or install RabbitMQ (Debian, Ubuntu: sudo apt-get install rabbitmq-server; macOS: brew install rabbitmq)',
 ];
@@ -40,9 +41,9 @@ export async function findBrokerWays(env = process.env): Promise<BrokerWay[]> {
 }
 
 export async function assertExternalBroker(url: string): Promise<void> {
-  const fault = await probeBroker(url);
-  if (!fault) return;
-  throw new CliError(`RABBITMQ_URL cannot be used: ${fault}.`, {
+  const reason = await probeBroker(url);
+  if (!reason) return;
+  throw new CliError(`RABBITMQ_URL cannot be used: ${reason}.`, {
     details: [`RABBITMQ_URL=${maskPassword(url)}`],
     remedies: [
       'check the address, the user and the password, and that the broker runs',
@@ -60,7 +61,7 @@ export async function provideBroker(
   const ways = await findBrokerWays(
     place.throwaway ? { ...process.env, RABBITMQ_URL: '', JOGAKBO_TLS: '' } : process.env,
   );
-  let lastFault: CliError | undefined;
+  let lastError: CliError | undefined;
   for (const way of ways) {
     try {
       if (way === 'external') {
@@ -80,12 +81,12 @@ export async function provideBroker(
       return await startPrivateBroker(server, place);
     } catch (error) {
       if (!(error instanceof CliError) || way === ways.at(-1)) throw error;
-      lastFault = error;
+      lastError = error;
       report(`${toMessage(error)} Trying another way to start RabbitMQ.`);
     }
   }
   throw (
-    lastFault ??
+    lastError ??
     new CliError('RabbitMQ is not running and cannot be started on this machine.', {
       details: [
         'RABBITMQ_URL is not set.',

@@ -120,9 +120,9 @@ export async function runDeployStep(
   };
 
   async function defineLogins(to: Management): Promise<void> {
-    const given = buildDefinitions(to, permissions);
-    await to.define(given);
-    await Promise.all(given.users.map(({ name }) => to.limit(name, loginLimits)));
+    const definitions = buildDefinitions(to, permissions);
+    await to.define(definitions);
+    await Promise.all(definitions.users.map(({ name }) => to.limit(name, loginLimits)));
     await to.setOperatorPolicy(`${tag}-memory`, getMemoryQueuePolicy(bus.map(({ service }) => service)));
   }
 

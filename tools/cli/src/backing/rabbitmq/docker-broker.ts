@@ -7,7 +7,8 @@ import { getLostName, hasOtherPassword, recordPassword } from '../data-password.
 import { probeBroker } from './broker-probe.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { writeErlangCookie } from './erlang.ts';
-import { type BrokerConfiguration, deadLetterArguments } from './private-broker.ts';
+import { type BrokerConfiguration } from './private-broker.ts';
+import { deadLetterArguments } from './retry-delays.ts';
 
 export const image = 'rabbitmq:4.2.9-management';
 

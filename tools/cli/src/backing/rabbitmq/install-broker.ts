@@ -23,7 +23,7 @@ export async function installBroker(report: (text: string) => void): Promise<voi
         details: output.trim().split('\n').slice(-8),
         remedies: [
           'install it manually:  apt-get install rabbitmq-server',
-          'or use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+          'or use an external broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
         ],
       });
     }

@@ -17,6 +17,7 @@ import { administratorLogin, type BackingService } from '../backing-service.ts';
 import { getLostName, hasOtherPassword, recordPassword } from '../data-password.ts';
 import { probeBroker } from './broker-probe.ts';
 import { endEpmd, findEpmds, writeErlangCookie } from './erlang.ts';
+import { deadLetterArguments } from './retry-delays.ts';
 import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import {
@@ -45,15 +46,6 @@ export interface BrokerConfiguration {
   /** Cancels a start. */
   abort?: AbortSignal;
 }
-
-/**
- * While the broker starts, it cannot yet dead-letter: an expired message, such as a retry, is tried again after this time.
- * RabbitMQ's default is three minutes. A duplicate, of a message that was not confirmed in time, is harmless: the inbox
- * recognizes it.
- */
-const deadLetterTimeoutMs = 5_000;
-/** For RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: rabbitmq.conf has no key for it. */
-export const deadLetterArguments = `-rabbit dead_letter_worker_publisher_confirm_timeout ${deadLetterTimeoutMs}`;
 
 /** Finds a start script that respects the environment. Debian's script in /usr/sbin enforces its own user and paths. */
 export function findInstalledBroker(): string | undefined {
@@ -300,6 +292,6 @@ const createStartError = ({ logs }: BrokerConfiguration): CliError =>
     ],
     remedies: [
       `read ${join(logs, 'broker.log')}`,
-      'or use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+      'or use an external broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
     ],
   });

@@ -14,3 +14,12 @@ export function readRetryDelays({ RETRY_DELAYS: text } = process.env): readonly 
     remedies: [`for example:  RETRY_DELAYS=${defaultRetryDelays.join()}`],
   });
 }
+
+/**
+ * While the broker starts, it cannot yet dead-letter: an expired message, such as a retry, is tried again after this time.
+ * RabbitMQ's default is three minutes. A duplicate, of a message that was not confirmed in time, is harmless: the inbox
+ * recognizes it.
+ */
+const deadLetterTimeoutMs = 5_000;
+/** For RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: rabbitmq.conf has no key for it. */
+export const deadLetterArguments = `-rabbit dead_letter_worker_publisher_confirm_timeout ${deadLetterTimeoutMs}`;
