@@ -10,7 +10,10 @@ import { maxBatchSize } from './turn-batch.ts';
 import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
 
-/** A received message, in any wire format. Only the fields of `Origin` are verified; the sender may forge the rest. */
+/**
+ * A received message, in any wire format. Only the fields of `Origin` are verified; the sender may forge the rest. In a
+ * handler the member and the client address are those of the gateway: `keepMemberOfGateway` has removed any others.
+ */
 export interface Incoming extends Origin {
   pattern: string;
   /** A `Jwe` if it was encrypted; a handler receives the decrypted data. */

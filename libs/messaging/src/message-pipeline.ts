@@ -19,8 +19,9 @@ import type { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
 import { planRequeue } from './requeue.ts';
 import { RequestDecryption } from './request-decryption.ts';
-import { returnsToCommonQueue, type SenderCheck } from './sender-check.ts';
+import type { SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
+import { returnsToCommonQueue } from './topology.ts';
 
 /** How a delivery ends, if the message is not requeued. */
 type Settlement = 'ack' | 'reject';
@@ -92,7 +93,9 @@ export class MessagePipeline {
     const { readable: all, unreadable } = decoded;
     if (unreadable.length > 0 && !(await this.#answerUnreadable(source, message, unreadable)))
       return 'reject';
-    const allowed = all.filter((incoming) => this.#isAllowed(source, incoming));
+    const allowed = all
+      .filter((incoming) => this.#isAllowed(source, incoming))
+      .map((incoming) => this.parts.senders.keepMemberOfGateway(incoming));
     if (all.length > 0 && allowed.length === 0) return 'reject';
     // In the context of each message: every log line about it has its trace id.
     const work = (incoming: Incoming) =>
@@ -151,8 +154,7 @@ export class MessagePipeline {
 
   #isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
     const isAllowed = this.parts.senders.isAllowed(source, incoming);
-    if (isAllowed) this.parts.senders.dropMemberUnlessGateway(incoming);
-    else if (!returnsToCommonQueue(source))
+    if (!isAllowed && !returnsToCommonQueue(source))
       this.#observe(incoming.pattern, 'unauthorized', performance.now());
     return isAllowed;
   }

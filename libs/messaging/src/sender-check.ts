@@ -4,7 +4,7 @@ import type { HandlerTable } from './handler-table.ts';
 import { checkSender, UnauthorizedSender, type Origin } from './identity.ts';
 import { UnauthorizedSenderLog } from './unauthorized-sender-log.ts';
 import type { ConsumedQueue, ServerLogger, ServerOptions } from './server-options.ts';
-import { getServiceName } from './topology.ts';
+import { getServiceName, returnsToCommonQueue } from './topology.ts';
 
 const noGrants = new Grants([]);
 
@@ -59,23 +59,16 @@ export class SenderCheck {
     this.#refusals.add(sender, { queue, reason });
   }
 
-  /** Removes the member and the client address, unless the gateway sent the message: only it may set them. */
-  dropMemberUnlessGateway(incoming: Incoming): void {
+  /** Returns the message without the member and the client address, unless the gateway sent it: only it may set them. */
+  keepMemberOfGateway(incoming: Incoming): Incoming {
     const { sender, isEdited } = incoming;
-    if (!this.options.connection.hasLoginPerService) return;
-    if (sender !== undefined && this.#grants.isGateway(sender) && !isEdited) return;
-    const { caller: _caller, address: _address, ...context } = incoming.callContext;
-    incoming.callContext = context;
+    if (!this.options.connection.hasLoginPerService) return incoming;
+    if (sender !== undefined && this.#grants.isGateway(sender) && !isEdited) return incoming;
+    const { caller: _caller, address: _address, ...callContext } = incoming.callContext;
+    return { ...incoming, callContext };
   }
 
   get #grants(): Grants {
     return this.options.grants?.() ?? noGrants;
   }
 }
-
-/**
- * Whether the broker returns a rejected message of this queue to the common queue, instead of dead-lettering it. Its consumer
- * there rejects it again, and reports it.
- */
-export const returnsToCommonQueue = ({ kind, version }: ConsumedQueue): boolean =>
-  kind === 'commands' && version !== undefined;

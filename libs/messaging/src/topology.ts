@@ -154,6 +154,10 @@ export async function assertVersion(
   );
 }
 
+/** Whether a rejected message of this queue returns to the common queue (`assertVersion`): it is rejected again there. */
+export const returnsToCommonQueue = (queue: { kind: string; version?: string | undefined }): boolean =>
+  queue.kind === 'commands' && queue.version !== undefined;
+
 /** The names of the contracts that one service consumes, by kind. */
 export interface HandledNames {
   commands: string[];
