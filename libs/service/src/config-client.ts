@@ -1,7 +1,7 @@
 import { config, ReadSettings } from '@jogakbo/contracts-config';
 import { deriveKey } from '@jogakbo/consistency';
 import { BrokerConnection, Publisher, queues, RabbitClient, within, type Ask } from '@jogakbo/messaging';
-import type { ServerValue } from './setting.ts';
+import type { ServerValue } from './setting-state.ts';
 import type { PlatformSettings } from './settings.ts';
 
 /** The longest wait of a start for the config server, in milliseconds. */

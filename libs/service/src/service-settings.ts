@@ -18,7 +18,7 @@ import {
 } from '@jogakbo/messaging';
 import type { Logger } from 'pino';
 import { deriveClientKey, listProfiles, readServerValues, readServerValuesAtStart } from './config-client.ts';
-import { toInForce } from './setting.ts';
+import { toInForce } from './setting-state.ts';
 import { SettingsCache } from './settings-cache.ts';
 import { SettingsTable } from './settings-table.ts';
 import { PlatformSettings, WrongSettings, type AnySettings } from './settings.ts';

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { ServerValue } from './setting.ts';
+import type { ServerValue } from './setting-state.ts';
 
 /**
  * Keeps the last values from the config server in a file, for a start without it. Secrets stay encrypted. The first write

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { toInForce } from './setting.ts';
+import { toInForce } from './setting-state.ts';
 import { SettingsTable } from './settings-table.ts';
 import { PlatformSettings } from './settings.ts';
 

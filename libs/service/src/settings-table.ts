@@ -4,7 +4,13 @@ import { ServiceKey } from '@jogakbo/messaging';
 import type { Logger } from 'pino';
 import { deriveClientKey } from './config-client.ts';
 import { environmentName, type WrongSetting } from './environment.ts';
-import { describeSource, isFixed, readFromEnvironment, type ServerValue, type Setting } from './setting.ts';
+import {
+  describeSource,
+  isFixed,
+  readFromEnvironment,
+  type ServerValue,
+  type Setting,
+} from './setting-state.ts';
 import { describeProblem, isMarked, type AnySettings, type PlatformSettings } from './settings.ts';
 
 /** The problem of a setting marked `environmentOnly` that comes from the config server. */

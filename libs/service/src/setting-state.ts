@@ -10,7 +10,7 @@ export type ServerValue = Reply<typeof ReadSettings>['sources'][number]['setting
   profile: string;
 };
 
-/** One setting of a service, with its state. */
+/** One setting of a service, with its state: where its value comes from, and what is wrong with it. */
 export interface Setting {
   field: string;
   schema: z.ZodType;
