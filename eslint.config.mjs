@@ -58,6 +58,13 @@ export default tseslint.config(
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      'max-lines': ['error', 300],
     },
+  },
+  {
+    // The callbacks of `describe` in tests are longer.
+    files: ['**/src/**/*.ts'],
+    ignores: ['**/*.spec.ts', 'libs/testing/src/conformance/**'],
+    rules: { 'max-lines-per-function': ['error', 60] },
   },
 );

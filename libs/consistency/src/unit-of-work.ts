@@ -8,17 +8,9 @@ import {
 import { getSubject, MessageContext } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { toInboxKey, type InboxKey } from './inbox-key.ts';
+import { InboxRecord, lockSubjectSql } from './inbox.ts';
 import { noMessages, toOutboxRow, writeOutbox, type NewOutboxRow, type PendingMessages } from './outbox.ts';
 import type { StorageEncryption } from './storage-encryption.ts';
-
-/** Thrown through the handler of a message that was handled before; carries the first answer. */
-export class DuplicateMessage extends Error {
-  override readonly name = 'DuplicateMessage';
-  constructor(readonly answer: unknown) {
-    super('this message was handled before');
-  }
-}
 
 /**
  * Runs a service's own handlers for one of its messages, in the unit of work that sends it: the context (`contract`,
@@ -56,7 +48,7 @@ export class UnitOfWork extends MessageContext {
   /** Runs in the transaction, which it begins if necessary. */
   readonly #query: QueryRunner['query'];
   readonly #options: WorkOptions;
-  readonly #inbox: InboxKey;
+  readonly #inbox: InboxRecord;
   readonly #subject: string | undefined;
   // A unit is idle, then connects, begins (BEGIN and the inbox record), works, and is over.
   #connected: Promise<ClientBase> | undefined;
@@ -81,7 +73,7 @@ export class UnitOfWork extends MessageContext {
   ) {
     super(contract, incoming, input);
     this.#options = options;
-    this.#inbox = toInboxKey(this, options.encryption);
+    this.#inbox = new InboxRecord(this, options.encryption);
     this.#subject = subject;
     this.#runner = options.dataSource.createQueryRunner();
     const query = this.#runner.query.bind(this.#runner);
@@ -183,12 +175,11 @@ export class UnitOfWork extends MessageContext {
 
   /** Takes one round trip: PostgreSQL runs the statements sent after BEGIN within the transaction. */
   async #begin(connection: ClientBase): Promise<void> {
-    const { key, sender, fingerprints } = this.#inbox;
-    const [, inserted] = await Promise.all([
+    const [, isNew] = await Promise.all([
       connection.query('BEGIN'),
-      connection.query(insertIntoInboxSql, [key, fingerprints?.[0] ?? null, this.#subject ?? null, sender]),
+      this.#inbox.insert(connection, this.#subject),
     ]);
-    if (inserted.rowCount === 1) {
+    if (isNew) {
       this.#workingConnection = connection;
       return;
     }
@@ -205,17 +196,10 @@ export class UnitOfWork extends MessageContext {
    * @throws Rejection `idempotency-key-reused` if the key came with another input
    */
   async assertNew(): Promise<void> {
-    const { key, sender, fingerprints } = this.#inbox;
-    const text = `SELECT fingerprint, answer FROM inbox WHERE key = $1 AND sender IN ($2, '')`;
-    const rows: { fingerprint: string | null; answer: unknown }[] = this.#connected
-      ? (await (await this.#connected).query(text, [key, sender])).rows
-      : await this.#options.dataSource.query(text, [key, sender]);
-    const [known] = rows;
-    if (!known) return;
-    if (fingerprints && !fingerprints.includes(known.fingerprint ?? '')) {
-      throw platformRejection('idempotency-key-reused', 'this key was used with another request');
-    }
-    throw new DuplicateMessage(this.#options.encryption.decrypt(known.answer, `answer ${key}`) ?? undefined);
+    const connection = await this.#connected;
+    await this.#inbox.assertNew(async (text, values) =>
+      connection ? (await connection.query(text, values)).rows : this.#options.dataSource.query(text, values),
+    );
   }
 
   /**
@@ -240,11 +224,7 @@ export class UnitOfWork extends MessageContext {
     const writes = [...this.#writes];
     const pending = rows.length > 0 ? writeOutbox(connection, rows) : noMessages;
     writes.push(pending);
-    if (this.#isAnswerKept(answer)) {
-      const { key, sender } = this.#inbox;
-      const text = 'UPDATE inbox SET answer = $3 WHERE key = $1 AND sender = $2';
-      writes.push(connection.query(text, [key, sender, JSON.stringify(this.#encodeAnswer(answer))]));
-    }
+    if (this.#inbox.isKept(answer)) writes.push(this.#inbox.keep(answer, connection));
     this.#isOver = true;
     const committed = connection.query('COMMIT');
     for (const result of await Promise.allSettled([...writes, committed])) {
@@ -255,18 +235,6 @@ export class UnitOfWork extends MessageContext {
       throw new Error(`${this.contract.name} continued after a failed statement: it was rolled back`);
     await this.#runner.release();
     return pending;
-  }
-
-  #encodeAnswer(answer: unknown): unknown {
-    const { contract } = this;
-    if (contract.kind === 'event' || !contract.sensitive) return answer;
-    return this.#options.encryption.encrypt(answer, `answer ${this.#inbox.key}`);
-  }
-
-  #isAnswerKept(answer: unknown): boolean {
-    const { contract } = this;
-    if (answer === undefined || contract.kind === 'event') return false;
-    return !contract.sensitive || contract.idempotency !== 'none';
   }
 
   #connect(): Promise<ClientBase> {
@@ -294,19 +262,3 @@ export class UnitOfWork extends MessageContext {
 
 /** Whether PostgreSQL rejected a statement because an earlier one of the transaction had failed. */
 const isAborted = (error: unknown): boolean => (error as { code?: string } | undefined)?.code === '25P02';
-
-/** Its seed separates these advisory locks from all others, whatever the subject is. NULL locks nothing. */
-const lockSubjectSql = (parameter: string) =>
-  `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
-
-/**
- * Locks the subject, then inserts. Inserts nothing
- * - while a request with the same client key runs: the key of the inbox would make it wait for that request;
- * - for a message that an instance of the version before InboxSender1700000000100 has handled, which wrote no sender;
- * - for a duplicate message.
- */
-const insertIntoInboxSql = `
-  INSERT INTO inbox (key, fingerprint, sender) SELECT $1, $2, $4 FROM (${lockSubjectSql('$3')}) AS held
-  WHERE ($2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0)))
-    AND NOT EXISTS (SELECT FROM inbox WHERE key = $1 AND sender = '')
-  ON CONFLICT DO NOTHING RETURNING key`;

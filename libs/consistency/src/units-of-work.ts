@@ -3,7 +3,8 @@ import { service, undeterminedLanguage } from '@jogakbo/contract';
 import { childTraceparent, MessageContext, type Middleware } from '@jogakbo/messaging';
 import { z } from 'zod';
 import type { PendingMessages } from './outbox.ts';
-import { DuplicateMessage, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
+import { DuplicateMessage } from './inbox.ts';
+import { UnitOfWork, type WorkOptions } from './unit-of-work.ts';
 
 /** The cause of work without a message, such as a timer or the start of the service. Never published. */
 const InternalTrigger = service('internal').event('triggered', z.unknown());

@@ -14,7 +14,7 @@ import { describeUnread, withDeadQueues, type DeadQueue } from '../dead-letters/
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { quoteForShell, toPrintable } from '../terminal/printable.ts';
-import { openState } from '../supervisor/state.ts';
+import { openState, type StateFolder } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
@@ -106,7 +106,6 @@ export async function replayOrDiscard(
   const rate = options.rate === undefined ? Infinity : parseRate(options.rate);
   const services = selectServices(options.service);
   const url = getBrokerUrl(state);
-  const identify = ({ service, key }: DeadLetter) => `${service} ${key}`;
   const unread: string[] = [];
   // No letter stays unacknowledged during the confirmation.
   const selection = await withDeadQueues(url, services, async (queues) => {
@@ -128,24 +127,7 @@ export async function replayOrDiscard(
   }
   const wanted = new Set(selection.map(identify));
   return withDeadQueues(url, services, async (queues) => {
-    let done = 0;
-    const failed: string[] = [];
-    const began = Date.now();
-    for (const queue of queues) {
-      const letters = queue.letters.filter((letter) => wanted.has(identify(letter)));
-      if (letters.length === 0) continue;
-      audit(state, { what, service: queue.service, ids: letters.map((letter) => letter.id) });
-      for (const letter of letters) {
-        if (what === 'discard') queue.discard(letter);
-        else {
-          await pause(Math.max(0, began + (done * 1_000) / rate - Date.now()));
-          await replayOne(queue, letter).catch((error: unknown) => {
-            failed.push(`${letter.service} ${letter.key}: ${toMessage(error)}`);
-          });
-        }
-        done += 1;
-      }
-    }
+    const { done, failed } = await settleLetters(what, queues, wanted, state, rate);
     const moved = done - failed.length;
     console.log(
       `${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${selection.length} dead letters.`,
@@ -158,6 +140,41 @@ export async function replayOrDiscard(
       remedies: ['check that their services are running:  npx jogakbo ps', 'then replay them again'],
     });
   });
+}
+
+const identify = ({ service, key }: DeadLetter): string => `${service} ${key}`;
+
+/**
+ * Replays or discards the wanted letters that are still in these queues.
+ * @param wanted what `identify` returns for them
+ * @param rate replays per second
+ */
+async function settleLetters(
+  what: 'replay' | 'discard',
+  queues: readonly DeadQueue[],
+  wanted: ReadonlySet<string>,
+  state: StateFolder,
+  rate: number,
+): Promise<{ done: number; failed: string[] }> {
+  let done = 0;
+  const failed: string[] = [];
+  const began = Date.now();
+  for (const queue of queues) {
+    const letters = queue.letters.filter((letter) => wanted.has(identify(letter)));
+    if (letters.length === 0) continue;
+    audit(state, { what, service: queue.service, ids: letters.map((letter) => letter.id) });
+    for (const letter of letters) {
+      if (what === 'discard') queue.discard(letter);
+      else {
+        await pause(Math.max(0, began + (done * 1_000) / rate - Date.now()));
+        await replayOne(queue, letter).catch((error: unknown) => {
+          failed.push(`${letter.service} ${letter.key}: ${toMessage(error)}`);
+        });
+      }
+      done += 1;
+    }
+  }
+  return { done, failed };
 }
 
 /** An empty prefix would match all letters. */
