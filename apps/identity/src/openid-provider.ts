@@ -98,6 +98,7 @@ export class OpenIdProvider {
       if (context.path === endpoints.token)
         await revokeRejectedCode(provider, context as unknown as KoaContextWithOIDC);
     });
+    provider.on('server_error', (_, error) => this.#logger.error(error));
     provider.on('grant.revoked', ({ oidc: { entities } }) => {
       const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
       const details = { client: clientId };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { StorageEncryption } from '@jogakbo/consistency';
+import type { Encrypted, StorageEncryption } from '@jogakbo/consistency';
 import type { Adapter, AdapterPayload, errors } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 
@@ -93,7 +93,9 @@ export class OpenIdStorage implements Adapter {
   }
 
   async #find(column: 'id' | 'uid', value: string): Promise<AdapterPayload | undefined> {
-    const [found] = await this.dataSource.query<{ id: string; payload: unknown; consumed: number | null }[]>(
+    const [found] = await this.dataSource.query<
+      { id: string; payload: Encrypted; consumed: number | null }[]
+    >(
       `SELECT id, payload,
          CASE WHEN consumed_at <= now() - $3 * interval '1 second'
            THEN extract(epoch FROM consumed_at)::int END AS consumed
@@ -101,7 +103,9 @@ export class OpenIdStorage implements Adapter {
       [this.model, value, this.#grace],
     );
     if (!found) return undefined;
-    const payload = this.storage.decrypt(found.payload, this.#toAssociatedData(found.id)) as AdapterPayload;
+    // Beside the plain fields that the database looks up.
+    const { encrypted } = found.payload;
+    const payload = this.storage.decrypt({ encrypted }, this.#toAssociatedData(found.id)) as AdapterPayload;
     return { ...payload, ...(found.consumed !== null && { consumed: found.consumed }) };
   }
 }

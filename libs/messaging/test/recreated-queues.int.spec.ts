@@ -25,6 +25,7 @@ describe('queues that an instance with a share of the traffic declared again', (
     let isEnded = false;
     /** As an instance of another version: consumes the common queue as soon as it exists. */
     const consumeCommon = async (): Promise<void> => {
+      if (isEnded) return;
       const channel = await other.connection.model!.createChannel();
       channel.on('error', () => {});
       const again = () => void (isEnded || setTimeout(() => void consumeCommon(), 20));

@@ -142,12 +142,16 @@ describe('a command on dead letters', () => {
       [join(root, 'tools/cli/src/main.ts'), 'dead', 'replay', '--all', '--yes', '--rate', '1'],
       {
         cwd: root,
-        stdio: 'ignore',
+        stdio: ['ignore', 'pipe', 'pipe'],
         env: { ...process.env, JOGAKBO_HOME: home, RABBITMQ_URL: broker.url },
       },
     );
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
     const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
-    await eventually(async () => (await count(queues.commands('identity'))) > 0);
+    await eventually(async () => (await count(queues.commands('identity'))) > 0).catch((error: Error) => {
+      throw new Error(`${error.message}; the command printed: ${output}`);
+    });
     child.kill('SIGINT');
     expect(await ended).toBe('SIGINT');
     await eventually(async () => (await count(dead)) + (await count(queues.commands('identity'))) === 3);
