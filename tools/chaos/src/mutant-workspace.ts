@@ -57,7 +57,8 @@ export function makeMutantWorkspace(folder: string, mutant: Mutant): void {
       if (existsSync(from)) cpSync(from, join(folder, 'apps', app, part), { recursive: true });
     }
   }
-  for (const name of ['jogakbo.config.ts', 'tools']) symlinkSync(join(repository, name), join(folder, name));
+  for (const name of ['jogakbo.config.ts', 'package.json', 'tools'])
+    symlinkSync(join(repository, name), join(folder, name));
   for (const [path, program] of mutatePrograms(mutant)) writeFileSync(join(folder, path), program);
   const packages = join(folder, 'node_modules');
   mkdirSync(join(packages, '.bin'), { recursive: true });

@@ -1,7 +1,10 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { importChaosModule } from '../src/chaos-module.ts';
-import { buildServices, mutatePrograms } from '../src/mutant-workspace.ts';
+import { buildServices, makeMutantWorkspace, mutatePrograms } from '../src/mutant-workspace.ts';
 import { listMutants } from '../src/mutants.ts';
 import { faultNames } from '../src/schedule.ts';
 import { repository } from '../src/store.ts';
@@ -51,6 +54,19 @@ describe('a store with a defect', () => {
 
   it.each(Object.keys(mutants))('applies to the built services: %s', (name) => {
     expect(() => mutatePrograms(mutants[name]!)).not.toThrow();
+  });
+
+  it('has a workspace of its own, in which the command line runs', () => {
+    const workspace = mkdtempSync(join(tmpdir(), 'jogakbo-mutant-'));
+    try {
+      makeMutantWorkspace(workspace, Object.values(mutants)[0]!);
+      const main = join(workspace, 'tools/cli/src/main.ts');
+      const env = { ...process.env, JOGAKBO_WORKSPACE: workspace };
+      const { status, stderr } = spawnSync(process.execPath, [main, '--version'], { env, encoding: 'utf8' });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    } finally {
+      rmSync(workspace, { recursive: true, force: true });
+    }
   });
 
   if (isFull && module)
