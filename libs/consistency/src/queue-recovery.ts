@@ -91,7 +91,7 @@ export class QueueRecovery {
         this.#remember(name);
         this.#waiting.delete(name);
       }
-      if (this.#waiting.size > 0) await this.#idle.sleep(pauseMs);
+      if (!this.#stopping && this.#waiting.size > 0) await this.#idle.sleep(pauseMs);
     }
   }
 
