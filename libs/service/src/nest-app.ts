@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import { RabbitServer } from '@jogakbo/messaging';
 import {
   Catch,
@@ -27,6 +28,9 @@ class PassMessageFaults extends BaseExceptionFilter {
   }
 }
 
+/** Milliseconds between two checks for connections that a stop can close. */
+const closeCheckMs = 50;
+
 @Module({})
 class Platform {}
 
@@ -43,6 +47,8 @@ export interface NestAppOptions {
 export class NestApp implements Part {
   #app: NestFastifyApplication | undefined;
   #url = '';
+  /** HTTP requests that are not answered completely. */
+  #requestsInProgress = 0;
 
   constructor(
     private readonly context: InstanceContext,
@@ -67,13 +73,32 @@ export class NestApp implements Part {
       new FastifyAdapter(fastify),
       { logger: this.context.nestLog, abortOnError: false },
     );
+    this.#countRequests(this.#app.getHttpServer() as Server);
     this.#app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
     await configure(this.#app);
     await this.#app.init();
   }
 
+  #countRequests(server: Server): void {
+    server.on('request', (_, response) => {
+      this.#requestsInProgress += 1;
+      response.once('close', () => (this.#requestsInProgress -= 1));
+    });
+  }
+
+  /** Answers the requests in progress. */
   async close(): Promise<void> {
-    await this.#app?.close();
+    const server = this.#app?.getHttpServer() as Server | undefined;
+    // Node would wait, up to a minute, for a connection without a complete request, and for one that became idle after it
+    // began to close.
+    const closing = setInterval(() => {
+      if (!server?.listening && this.#requestsInProgress === 0) server?.closeAllConnections();
+    }, closeCheckMs);
+    try {
+      await this.#app?.close();
+    } finally {
+      clearInterval(closing);
+    }
   }
 
   readonly messageServer: Part = {
