@@ -2,7 +2,7 @@
 // Bootstrap: runs on any Node from 20.19, without node_modules. It installs the packages of package-lock.json
 // and then runs src/main.ts on the workspace's own Node, or the .ts file that is its first argument.
 import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -16,11 +16,7 @@ const exitBy = (signal) => process.exit(toExitCode(signal));
 /** Handles a stop signal in the current phase. */
 let onStop = exitBy;
 
-function lockHash() {
-  return createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex');
-}
+const lockHash = () => hash('sha256', readFileSync(join(root, 'package-lock.json')));
 
 function readText(path) {
   try {

@@ -45,10 +45,6 @@ export class Load implements OnApplicationShutdown {
     });
   }
 
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   /**
    * Admits a request until its response is sent or its client is gone. Also rejects early if the queue for the service is
    * full, because rejections must be cheap under overload.
