@@ -108,16 +108,20 @@ describe('sign-in limits', () => {
   });
 
   it('serve other networks during a flood from one', async () => {
-    let isFinished = false;
-    const flood = runParallel(100, (i) => attempt(`flooded-${i}@example.com`, 'wrong', '192.0.2.66')).finally(
-      () => (isFinished = true),
-    );
-    const others = await runParallel(5, (i) =>
-      attempt(`calm-${i}@example.com`, 'wrong', `203.0.113.${60 + i}`),
-    );
-    expect(isFinished).toBe(false);
-    expect(others).toEqual(Array(5).fill('wrong-credentials'));
-    expect(countCode(await flood, 'too-busy')).toBeGreaterThan(30);
+    // On a busy machine a flood can be over before the other attempts arrive: that round shows nothing.
+    for (let round = 0, wasConcurrent = false; !wasConcurrent; round++) {
+      expect(round).toBeLessThan(4);
+      let isFinished = false;
+      const flood = runParallel(100, (i) =>
+        attempt(`flooded-${round}-${i}@example.com`, 'wrong', `192.0.${2 + round}.66`),
+      ).finally(() => (isFinished = true));
+      const others = await runParallel(5, (i) =>
+        attempt(`calm-${round}-${i}@example.com`, 'wrong', `203.0.113.${60 + 10 * round + i}`),
+      );
+      wasConcurrent = !isFinished;
+      expect(others).toEqual(Array(5).fill('wrong-credentials'));
+      expect(countCode(await flood, 'too-busy')).toBeGreaterThan(30);
+    }
   }, 60_000);
 
   it('reject excess requests with too-busy, and serve the accepted ones', async () => {

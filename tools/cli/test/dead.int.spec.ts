@@ -154,6 +154,7 @@ describe('a command on dead letters', () => {
     });
     child.kill('SIGINT');
     expect(await ended).toBe('SIGINT');
-    await eventually(async () => (await count(dead)) + (await count(queues.commands('identity'))) === 3);
+    // A letter that was published but not yet removed is in both queues. Its id makes it take effect once.
+    await eventually(async () => (await count(dead)) + (await count(queues.commands('identity'))) >= 3);
   });
 });
