@@ -1,9 +1,9 @@
 import Sequencer from '@jest/test-sequencer';
 
-const longest = ['security', 'tls', 'store', 'fallbacks'];
+const longest = ['security', 'tls', 'store', 'deploy', 'fallbacks'];
 
 const rank = ({ path }) => {
-  const place = longest.findIndex((name) => path.endsWith(`/${name}.e2e.spec.ts`));
+  const place = longest.findIndex((name) => /\/([\w-]+)\.(e2e|full)\.spec\.ts$/.exec(path)?.[1] === name);
   return place < 0 ? longest.length : place;
 };
 

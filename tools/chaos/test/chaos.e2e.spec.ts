@@ -31,7 +31,8 @@ const isFull = process.env['TEST_FULL'] === '1';
 const plan = isFull
   ? // This seed schedules every kind of fault within two minutes.
     { seconds: '120', seed: '31', faults: faultNames }
-  : { seconds: '45', seed: '31', faults: ['kill', 'broker', 'database', 'duplicates', 'crash', 'cut'] };
+  : // This seed schedules the crash and the duplicates first: they need messages, which are few while a server recovers.
+    { seconds: '45', seed: '282', faults: ['kill', 'broker', 'database', 'duplicates', 'crash', 'cut'] };
 
 describeWorkload(`${plan.seconds} seconds of faults`, () => {
   it('lose nothing and apply nothing twice', async () => {

@@ -3,7 +3,12 @@ import { until } from '../src/jogakbo.ts';
 import { Store } from '../src/store.ts';
 
 const store = new Store();
-beforeAll(() => store.start(['--no-seed', '--only', 'config,gateway,identity,catalog,registry']), 180_000);
+// With TLS: the rest of its tests is part of `npm run test:full`.
+beforeAll(
+  () =>
+    store.start(['--no-seed', '--only', 'config,gateway,identity,catalog,registry'], { JOGAKBO_TLS: '1' }),
+  180_000,
+);
 afterAll(() => store.remove());
 
 const split = (...args: string[]) => store.run(['split', ...args]);
