@@ -116,8 +116,10 @@ export function testRegistrations(upstreams: UpstreamsUnderTest): void {
       expect(await getTags()).toEqual(['hello-zzz']);
       // The route is released once its service is gone.
       await upstreams.gateway.announce(Announced({ ...announced.at(-2)!, state: 'draining' }));
-      await waitForRoute('/v1/hello-mine');
-      expect(second.requests.length).toBeGreaterThan(0);
+      await eventually(async () => {
+        await call('/v1/hello-mine');
+        return second.requests.length > 0;
+      });
       expect(await getTags()).toEqual(['hello-aaa']);
     });
   });
