@@ -2,7 +2,7 @@ import { Projector } from '@jogakbo/consistency';
 import { DecryptionKeys } from '@jogakbo/messaging';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
-import { compactHeap } from './compact-heap.ts';
+import { compactWhenIdle } from './compact-heap.ts';
 import { createDataSource } from './data-source.ts';
 import { environmentName, readSetting } from './environment.ts';
 import { watchListeningPorts } from './listening-ports.ts';
@@ -61,7 +61,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     process.once('SIGTERM', end).once('SIGINT', end).once('disconnect', end);
     process.send?.({ type: 'ready', url: running.url });
     // After `ready` is sent: this blocks the process for about 100 ms.
-    setImmediate(compactHeap);
+    setImmediate(() => compactWhenIdle());
   } catch (error) {
     if (error instanceof WrongSettings) {
       console.error(`${contract.name} cannot start: ${error.wrong.length} of its settings are wrong.`);

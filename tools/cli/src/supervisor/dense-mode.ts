@@ -30,6 +30,7 @@ export function prepareDenseHost({ state }: LaunchContext, user = process.env): 
     env: {
       ...Object.fromEntries(passed.flatMap((name) => (user[name] ? [[name, user[name]]] : []))),
       MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
+      MALLOC_MMAP_THRESHOLD_: user.MALLOC_MMAP_THRESHOLD_ ?? '1048576',
       NODE_COMPILE_CACHE: `${state.folder}/compile-cache`,
     },
   };

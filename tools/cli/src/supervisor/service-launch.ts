@@ -116,6 +116,8 @@ export function buildEnvironment(
     TOKEN_ISSUER: context.publicUrl,
     // glibc allocates one arena per thread and rarely returns its memory.
     MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
+    // glibc raises this limit, and then keeps large blocks, such as the memory of password hashes.
+    MALLOC_MMAP_THRESHOLD_: user.MALLOC_MMAP_THRESHOLD_ ?? '1048576',
     NODE_COMPILE_CACHE: join(context.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: context.databaseUrls[app.name] } : {}),
     ...getSettingFiles(app, context, user),

@@ -1,0 +1,36 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, it } from '@jest/globals';
+import { compactWhenIdle } from './compact-heap.ts';
+
+function work(milliseconds: number): void {
+  for (const end = performance.now() + milliseconds; performance.now() < end;);
+}
+
+it('compacts the heap at its start, and once after each period of work', async () => {
+  let count = 0;
+  const stop = compactWhenIdle({ intervalMs: 60, compact: () => (count += 1) });
+  expect(count).toBe(1);
+  // The test runner worked a moment ago, which counts, too.
+  await pause(400);
+  const atRest = count;
+  await pause(300);
+  expect(count).toBe(atRest);
+  for (let round = 0; round < 4; round++) {
+    work(40);
+    await pause(20);
+    expect(count).toBe(atRest);
+  }
+  await pause(600);
+  expect(count).toBe(atRest + 1);
+  stop();
+});
+
+it('collects garbage', async () => {
+  const found: boolean[] = [];
+  const registry = new FinalizationRegistry(() => found.push(true));
+  (() => registry.register({}, 'garbage'))();
+  await pause(1);
+  compactWhenIdle()();
+  for (let nth = 0; nth < 100 && found.length === 0; nth++) await pause(20);
+  expect(found).toEqual([true]);
+});
