@@ -29,7 +29,7 @@ it('compacts the heap at its start, and once after each period of work', async (
 it('collects garbage', () => {
   // In a process of its own: here Jest decides when garbage is collected.
   const script = `
-    import { compactWhenIdle } from ${JSON.stringify(import.meta.resolve('./compact-heap.ts'))};
+    import { compactWhenIdle } from ${JSON.stringify(new URL('compact-heap.ts', import.meta.url).href)};
     const makeGarbage = () => Array.from({ length: 1_000_000 }, () => ({})).length;
     makeGarbage();
     const before = process.memoryUsage().heapUsed;
