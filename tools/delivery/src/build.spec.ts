@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -32,6 +40,27 @@ describe('a build', () => {
   it('writes what the app does on the bus', () => {
     expect(build()).toMatchObject({ status: 0, stderr: '' });
     expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({ name: 'one' });
+  });
+
+  it('imports the versions of packages that the app and its library have', () => {
+    const versions = { 'node_modules/pack': 1, 'libs/two/node_modules/pack': 2 };
+    for (const [path, version] of Object.entries(versions)) {
+      mkdirSync(join(folder, path), { recursive: true });
+      writeFileSync(join(folder, path, 'package.json'), '{"type": "module", "exports": "./main.js"}');
+      writeFileSync(join(folder, path, 'main.js'), `export const version = ${version};`);
+    }
+    mkdirSync(join(folder, 'node_modules/@jogakbo'));
+    symlinkSync('../../libs/two', join(folder, 'node_modules/@jogakbo/two'));
+    writeFileSync(join(folder, 'libs/two/package.json'), '{"type": "module", "exports": "./index.ts"}');
+    writeFileSync(join(folder, 'libs/two/index.ts'), `export { version as two } from 'pack';`);
+    put(
+      'name.ts',
+      `import { version } from 'pack';\nimport { two } from '@jogakbo/two';\nexport const name = [version, two];\n`,
+    );
+    expect(build()).toMatchObject({ status: 0, stderr: '' });
+    expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({
+      name: [1, 2],
+    });
   });
 
   it('has stack traces that name the sources', () => {

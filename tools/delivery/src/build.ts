@@ -8,10 +8,10 @@ import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { transform } from '@swc/core';
-import { build, context, type BuildOptions, type PartialMessage, type Plugin } from 'esbuild';
+import { build, context, type PartialMessage } from 'esbuild';
 import { assertDeclaredRoles } from './declared-roles.ts';
-import { formatLine, parseSwcError } from './build-errors.ts';
+import { formatLine } from './build-errors.ts';
+import { getBundleOptions } from './bundle.ts';
 import { watchFiles } from './watch-files.ts';
 
 const [app, flag] = process.argv.slice(2);
@@ -21,45 +21,6 @@ if (!app || (flag && flag !== '--watch')) {
 }
 const main = path.join(app, 'dist/main.js');
 const busFile = path.join(app, 'dist/bus.json');
-
-/** Nest reads constructor types at run time; esbuild drops them, swc keeps them. */
-const decorators: Plugin = {
-  name: 'decorators',
-  setup({ onLoad }) {
-    const kept = new Map<string, { source: string; contents: string }>();
-    onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
-      const source = await readFile(file, 'utf8');
-      if (!/^\s*@\w+\(/m.test(source)) return undefined;
-      const before = kept.get(file);
-      if (before?.source === source) return { contents: before.contents, loader: 'js' };
-      try {
-        const { code } = await transform(source, {
-          filename: file,
-          sourceMaps: 'inline',
-          jsc: {
-            target: 'es2022',
-            parser: { syntax: 'typescript', decorators: true },
-            transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
-          },
-        });
-        kept.set(file, { source, contents: code });
-        return { contents: code, loader: 'js' };
-      } catch (error) {
-        return { errors: parseSwcError((error as Error).message) };
-      }
-    });
-  },
-};
-
-/** Packages from outside the workspace are resolved at run time, from the dependencies of the app. */
-const packagesOutside: Plugin = {
-  name: 'packages-outside',
-  setup({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, ({ path: name, kind }) =>
-      kind === 'entry-point' || name.startsWith('@jogakbo/') ? undefined : { path: name, external: true },
-    );
-  },
-};
 
 /**
  * Writes bus.json. A contradictory contract, such as a route without access or with an unknown role, fails the build here.
@@ -83,20 +44,7 @@ async function describeApp(): Promise<boolean> {
   return stdout !== before;
 }
 
-const options: BuildOptions = {
-  entryPoints: [path.join(app, 'src/main.ts')],
-  outfile: main,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node24',
-  sourcemap: true,
-  // Every process keeps its source map, and needs only the positions.
-  sourcesContent: false,
-  metafile: true,
-  logLevel: 'silent',
-  plugins: [packagesOutside, decorators],
-};
+const options = getBundleOptions(app);
 
 /** Builds once; undefined if that failed. Writes one line per error to stderr. */
 async function run(buildOnce: () => ReturnType<typeof build>): Promise<string[] | undefined> {
