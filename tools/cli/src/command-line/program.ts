@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { root } from '../workspace.ts';
+import { declareBuild } from './build.ts';
 import { declareCompose } from './compose.ts';
 import { declareConfig } from './config.ts';
 import { declareDead } from './dead.ts';
@@ -65,6 +66,7 @@ export function createProgram(): Command {
     declareLogins,
     declareSplit,
     declareMap,
+    declareBuild,
     declareCompose,
     declareDoctor,
     declareTest,

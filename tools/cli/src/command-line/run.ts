@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { DeliveryError } from '@jogakbo/delivery/src/delivery-error.ts';
 import { parseMissingPackage } from '../supervisor/packages.ts';
 import { CliError, formatCliError, UsageError } from '../terminal/cli-error.ts';
 import { toPrintableLines } from '../terminal/printable.ts';
@@ -22,14 +23,21 @@ export async function runCommandLine(args: string[]): Promise<number> {
 }
 
 function reportError(error: unknown): number {
-  const missing = parseMissingPackage(error);
-  const reported = missing
-    ? new CliError(`The package ${missing} is not installed.`, {
-        remedies: ['install the packages of package-lock.json:  npm ci'],
-      })
-    : error;
+  const reported = toCliError(error) ?? error;
   console.error(
     reported instanceof CliError ? formatCliError(reported) : toPrintableLines(inspect(reported)),
   );
   return reported instanceof UsageError ? 2 : 1;
+}
+
+function toCliError(error: unknown): CliError | undefined {
+  if (error instanceof DeliveryError) {
+    const { message, details, remedies } = error;
+    return new CliError(message, { details: [...details], remedies: [...remedies] });
+  }
+  const missing = parseMissingPackage(error);
+  if (!missing) return undefined;
+  return new CliError(`The package ${missing} is not installed.`, {
+    remedies: ['install the packages of package-lock.json:  npm ci'],
+  });
 }
