@@ -51,7 +51,7 @@ export class Shops {
     const child = spawn(process.execPath, [main, ...args], {
       env: {
         PATH: process.env['PATH'],
-        npm_package_version: version,
+        SERVICE_VERSION: version,
         ...this.#environment,
         DATABASE_URL: this.#database.url,
         CONFIG_PASSWORD: passwords.shop,

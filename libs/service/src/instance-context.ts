@@ -5,6 +5,7 @@ import { createLog, NestLog } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { listSettingsClasses, serviceOptions, type ServiceOptions } from './service.ts';
 import { ServiceSettings } from './service-settings.ts';
+import { readServiceVersion } from './service-version.ts';
 import { PlatformSettings } from './settings.ts';
 
 /** What all parts of one instance share. Nothing of it belongs to the process: several instances can run in one. */
@@ -25,23 +26,21 @@ export interface InstanceContext {
   metrics: Metrics;
 }
 
-/** A process that npm did not start, such as a container, and that sets no version: that of all packages of this workspace. */
-const defaultVersion = '0.1.0';
-
 /**
  * Reads the settings of a service, and creates its log and its metrics. Keeps no connection open.
- * @param version by default that of the package, if npm started the process
+ * @param version by default SERVICE_VERSION, or that of the artefact or the package
  * @throws WrongSettings
  */
 export async function createInstanceContext(
   module: Type,
   environment: NodeJS.ProcessEnv,
-  version = environment['npm_package_version'] ?? defaultVersion,
+  version?: string,
 ): Promise<InstanceContext> {
   const declaration = serviceOptions(module);
   const service = declaration.contract.name;
   const settings = await ServiceSettings.open(service, listSettingsClasses(module), environment);
   const platform = settings.get(PlatformSettings);
+  const runningVersion = version ?? readServiceVersion(service, environment);
   const instance = `${service}-${randomUUIDv7().slice(-12)}`;
   const log = createLog({ service, instance, level: platform.logLevel });
   settings.onChange(() => (log.level = platform.logLevel));
@@ -52,12 +51,12 @@ export async function createInstanceContext(
     declaration,
     service,
     instance,
-    version,
+    version: runningVersion,
     startedAt: new Date().toISOString(),
     settings,
     platform,
     log,
     nestLog: new NestLog(log),
-    metrics: new Metrics(service, version),
+    metrics: new Metrics(service, runningVersion),
   };
 }

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -92,22 +101,24 @@ async function buildEnvironments(): Promise<Record<string, NodeJS.ProcessEnv>> {
       names.map((name) => [name, buildUrl(server, name, databasePasswords[name]!)]),
     ),
     config: ensureConfigSecrets(state, apps),
+    versions: {},
   };
   expect(Object.keys(getPublicKeys(serviceKeys)).sort()).toEqual(names);
   rmSync(state.folder, { recursive: true });
   return Object.fromEntries(apps.map((app) => [app.name, buildEnvironment(app, context, {}, apps)]));
 }
 
-/** The lines of .env for the containers. */
-function makeSecrets(): string {
+/** The files that containers read, with their contents. */
+function makeSecrets(): Record<string, string> {
   const { status, stderr } = spawnSync(process.execPath, [join(repository, 'deploy/compose-secrets.mjs')], {
     cwd: folder,
     encoding: 'utf8',
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  const text = readFileSync(join(folder, '.env'), 'utf8');
+  const secrets = join(folder, '.jogakbo', 'compose-secrets');
+  const files = readdirSync(secrets).map((name) => [name, readFileSync(join(secrets, name), 'utf8')]);
   for (const path of ['.env', '.jogakbo']) rmSync(join(folder, path), { recursive: true });
-  return text;
+  return Object.fromEntries(files);
 }
 
 /** Everything that is derived from the folders of the apps. */
@@ -183,13 +194,13 @@ describe('a new app', () => {
       'gift-cards:',
       'gift-cards-migrate:',
       '- gift_cards_database_url',
-      'gift_cards_service_key: { environment: GIFT_CARDS_SERVICE_KEY }',
+      'gift_cards_service_key: { file: .jogakbo/compose-secrets/gift_cards_service_key }',
     ])
       expect(during.composeFile).toContain(part);
     expect(during.composeFile).toMatch(/^x-own: .*,gift-cards,/m);
-    for (const name of ['BROKER_URL', 'DATABASE_URL', 'CONFIG_PASSWORD', 'SERVICE_KEY'])
-      expect(during.secrets).toMatch(new RegExp(`^GIFT_CARDS_${name}=.+`, 'm'));
-    expect(during.secrets).toMatch(/^BROKER_PASSWORDS=.*"gift-cards":/m);
+    for (const name of ['broker_url', 'database_url', 'config_password', 'service_key'])
+      expect(during.secrets[`gift_cards_${name}`]).toMatch(/./);
+    expect(JSON.parse(during.secrets.broker_passwords!)).toHaveProperty('gift-cards');
     for (const text of Object.values(during.map)) expect(text).toContain('gift-cards');
     expect(during.map['README.md']).toContain('POST /v1/gift-cards');
     expect(during.map['README.md']).toContain('printer');

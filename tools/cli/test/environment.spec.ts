@@ -17,7 +17,7 @@ it('tests do not inherit settings of a store from the environment', () => {
       LOG_LEVEL: 'trace',
       STAFF: '[]',
       CONFIG_KEY_FILE: '/k',
-      npm_package_version: '9',
+      SERVICE_VERSION: '9',
     },
   };
   const kept = { TEST_DATABASE_URL: 'postgresql://test', PATH: process.env.PATH };

@@ -3,30 +3,35 @@ import { until } from '../src/jogakbo.ts';
 import { Store } from '../src/store.ts';
 
 const store = new Store();
+/** The version of the store's own catalog. */
+let ownVersion: string;
 // With TLS: the rest of its tests is part of `npm run test:full`.
-beforeAll(
-  () =>
-    store.start(['--no-seed', '--only', 'config,gateway,identity,catalog,registry'], { JOGAKBO_TLS: '1' }),
-  180_000,
-);
+beforeAll(async () => {
+  await store.start(['--no-seed', '--only', 'config,gateway,identity,catalog,registry'], {
+    JOGAKBO_TLS: '1',
+  });
+  [ownVersion] = (await listInstances()).map(({ version }) => version) as [string];
+}, 180_000);
 afterAll(() => store.remove());
 
 const split = (...args: string[]) => store.run(['split', ...args]);
-/** Version of the store's own services. */
-const ownVersion = '0.1.0';
+async function listInstances(): Promise<{ version: string; url: string }[]> {
+  const token = store.getToken('operator');
+  return (await store.call('GET', '/v1/ops/instances?service=catalog', { token })).body.items;
+}
 
 /** Number of messages with this name that the instances of a version have handled. */
 async function countHandled(version: string, message: string): Promise<number> {
-  const { body } = await store.call('GET', '/v1/ops/instances?service=catalog', {
-    token: store.getToken('operator'),
-  });
-  const urls = (body.items as { version: string; url: string }[]).filter((one) => one.version === version);
+  const urls = (await listInstances()).filter((one) => one.version === version);
   const texts = await Promise.all(urls.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
   const line = new RegExp(`^messages_handled_seconds_count\\{.*message="${message}".* (\\d+)$`, 'gm');
   return texts.flatMap((text) => [...text.matchAll(line)]).reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 describe('jogakbo split', () => {
+  it('finds a service of the store under the version of its content', () =>
+    expect(ownVersion).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{10}$/));
+
   it('reports invalid arguments, and changes nothing', async () => {
     expect((await split('catalog', '1.4.0=ten')).output).toContain('is not version=percent');
     expect((await split('catalog', 'a=60%', 'b=41%')).output).toContain('add up to more than 100 %');

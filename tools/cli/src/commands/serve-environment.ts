@@ -125,6 +125,7 @@ export async function startOwnEnvironment(
       openIdClientsFile: ensureOpenIdClients(state),
       backingEndpoints: getBackingEndpoints(state, broker, database),
       serviceKeys: secrets.serviceKeys,
+      versions: {},
       config: ensureConfigSecrets(state, listApps()),
     };
     supervisor.setReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));

@@ -10,6 +10,15 @@ import { type LaunchCommand } from '../supervisor/service-launch.ts';
 
 const startTimeoutMs = 60_000;
 
+/**
+ * A version beside that of the store gets a port of its own. Without one, the instance has the version of its package.json:
+ * its sources change, so that it is not the deployed version any more.
+ */
+function getServedEnvironment(env: NodeJS.ProcessEnv, version: string | undefined): NodeJS.ProcessEnv {
+  const { SERVICE_VERSION: _deployed, ...others } = env;
+  return version ? { ...others, SERVICE_VERSION: version, PORT: '0', REUSE_PORT: 'false' } : others;
+}
+
 interface Instance {
   child: ChildProcess;
   identity: ProcessIdentity | undefined;
@@ -101,8 +110,7 @@ export class ServedInstance {
     const colours = process.stdout.isTTY && !process.env.NO_COLOR;
     const child = spawn(command, args, {
       cwd,
-      // The version that it announces, and a port of its own.
-      env: version ? { ...env, npm_package_version: version, PORT: '0', REUSE_PORT: 'false' } : env,
+      env: getServedEnvironment(env, version),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });

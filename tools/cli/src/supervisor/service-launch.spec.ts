@@ -16,6 +16,7 @@ const context: LaunchContext = {
   openIdClientsFile: '/state/openid-clients.json',
   backingEndpoints: ['127.0.0.1:5672', '127.0.0.1:5432'],
   serviceKeys: { tea: 'key of tea', gateway: 'key of the gateway' },
+  versions: { tea: '1.0.0-4f2a90c1d3' },
   config: {
     passwords: { tea: 'of tea', gateway: 'of the gateway' },
     ...{ keyFile: '/state/config-key', clientsFile: '/state/config-clients.json' },
@@ -84,6 +85,12 @@ describe('buildEnvironment', () => {
     const environment = build('tea', user, true, shared);
     expect(environment.RABBITMQ_URL).toBe('amqp://us');
     expect(environment).not.toHaveProperty('BROKER_OPERATOR');
+  });
+
+  it('gives a service its version, not one of the user', () => {
+    const theirs = { SERVICE_VERSION: '9' };
+    expect(build('tea', theirs).SERVICE_VERSION).toBe('1.0.0-4f2a90c1d3');
+    expect(build('mailer', theirs)).not.toHaveProperty('SERVICE_VERSION');
   });
 
   it('passes the settings of the user to the services', () => {

@@ -22,6 +22,8 @@ export interface LaunchContext {
   openIdClientsFile: string;
   /** Addresses of the store's broker and database as host:port, forbidden as upstreams of the gateway. */
   backingEndpoints: string[];
+  /** The version of each service, by service name: SERVICE_VERSION. */
+  versions: Record<string, string>;
   /** The secret key of each service, by service name. */
   serviceKeys: Record<string, string>;
   config: ConfigSecrets;
@@ -47,7 +49,7 @@ export interface DenseServiceLaunch {
 }
 
 const blockedVariables =
-  /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+  /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|SERVICE_VERSION|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** Whether a variable contains a secret that another service has declared. */
 function isSecretOfOther(name: string, app: AppDeclaration, all: readonly AppDeclaration[]): boolean {
@@ -123,6 +125,7 @@ export function buildEnvironment(
     ...getSettingFiles(app, context, user),
     ...getProvidedSettings(app, context, user),
     SERVICE_KEY: context.serviceKeys[app.name],
+    ...(context.versions[app.name] ? { SERVICE_VERSION: context.versions[app.name] } : {}),
     CONFIG_PASSWORD: context.config.passwords[app.name],
     CONFIG_CACHE: join(context.state.folder, 'config-cache'),
   };

@@ -23,6 +23,7 @@ import { ensureSecrets } from './state.ts';
 import { prepareBroker, prepareDatabase, getBackingEndpoints, claimServicePorts } from './store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { Stopped, type Supervisor } from './supervisor.ts';
+import { readVersions } from './versions.ts';
 import { type App, listApps, root } from '../workspace.ts';
 
 type Note = (text: string) => void;
@@ -63,7 +64,7 @@ class StoreStart {
     await this.#openBackingServices();
     const { stateFolder: state } = this.#supervisor;
     const { staff, isShown } = ensureStaff(state, this.#facts.localStaff);
-    const databasePasswords = this.#prepareContext();
+    const databasePasswords = await this.#prepareContext();
     await this.#prepareDatabases(databasePasswords);
     await this.#startServices();
     await this.#seed();
@@ -116,7 +117,7 @@ class StoreStart {
   }
 
   /** @returns the database password of each service */
-  #prepareContext(): Record<string, string> {
+  async #prepareContext(): Promise<Record<string, string>> {
     const { stateFolder: state, run } = this.#supervisor;
     const all = listApps();
     const { databasePasswords, serviceKeys } = ensureSecrets(
@@ -136,9 +137,12 @@ class StoreStart {
       openIdClientsFile: ensureOpenIdClients(state),
       backingEndpoints: getBackingEndpoints(state, this.#broker, this.#database),
       serviceKeys,
+      versions: await this.#readVersions(),
     };
     return databasePasswords;
   }
+
+  #readVersions = (): Promise<Record<string, string>> => readVersions((text) => this.#reportLine(text));
 
   #runDeployStep(): Promise<BrokerLogins> {
     const { stateFolder: state } = this.#supervisor;
@@ -220,7 +224,8 @@ class StoreStart {
     // Senders encrypt with registered keys only, so a new key, or one rotated since the last call, is registered first.
     if (context.broker.brokerOperator && serviceKeys[name] !== context.serviceKeys[name])
       await this.#runDeployStep();
-    Object.assign(context, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
+    const versions = await this.#readVersions();
+    Object.assign(context, { serviceKeys, versions, config: ensureConfigSecrets(state, listApps()) });
     return prepareLaunch(app, context);
   }
 }

@@ -1,4 +1,4 @@
-// One version of the shop in its own process. npm_package_version is the version.
+// One version of the shop in its own process. SERVICE_VERSION is the version.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { consistencyMigrations, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
@@ -8,7 +8,7 @@ import { Controller } from '@nestjs/common';
 import { type MigrationInterface, type QueryRunner } from 'typeorm';
 import { Look, Pack, Sell, shop } from './contract.ts';
 
-const version = process.env['npm_package_version']!;
+const version = process.env['SERVICE_VERSION']!;
 
 class Tables1700000001000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
