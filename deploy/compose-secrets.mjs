@@ -1,12 +1,14 @@
 // Generates the secrets for docker-compose.yml: node deploy/compose-secrets.mjs && docker compose up --build
-// Writes .env and .jogakbo/staff.json: ignored by git, not copied into images, not readable by other users. Existing
-// passwords and keys stay unchanged. Requires Node 22.18 or newer, because it reads jogakbo.config.ts: an older Node
-// runs it on the Node that `npm ci` installs.
+// Writes the generated and the chosen values to .env, the accounts to .jogakbo/staff.json, and what containers read to
+// .jogakbo/compose-secrets: ignored by git, not copied into images, out of reach for other users. Existing passwords and
+// keys stay unchanged. Requires Node 22.18 or newer, because it reads jogakbo.config.ts: an older Node runs it on the Node
+// that `npm ci` installs.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseEnv } from 'node:util';
 
 if (!process.features.typescript) runOnNewerNode();
 const { default: facts } = await import(pathToFileURL(resolve('jogakbo.config.ts')).href);
@@ -74,29 +76,50 @@ function completeSecrets(kept) {
   return Object.fromEntries(Object.entries(all).map(([name, make]) => [name, kept[name] ?? make()]));
 }
 
-/** Derives the values that programs read, each time. */
-function deriveValues(secrets, staff) {
+/** The contents of the files that containers read. */
+function listFiles(secrets, staff) {
   const getByApp = (kind) => apps.map((app) => [app, secrets[`${toPrefix(app)}_${kind}`]]);
-  // Within single quotes, Compose's .env replaces only \'.
-  const json = (value) => `'${JSON.stringify(value).replaceAll("'", "\\'")}'`;
+  const json = JSON.stringify;
   const broker = (login, password) => `amqp://${login}:${password}@rabbitmq:5672`;
-  const lines = {
-    RABBITMQ_CONF: `"default_user = jogakbo\\ndefault_pass = ${secrets.RABBITMQ_PASSWORD}\\n"`,
+  const files = {
+    RABBITMQ_CONF: `default_user = jogakbo\ndefault_pass = ${secrets.RABBITMQ_PASSWORD}\n`,
     OPERATOR_BROKER_URL: broker('jogakbo', secrets.RABBITMQ_PASSWORD),
+    POSTGRES_PASSWORD: secrets.POSTGRES_PASSWORD,
+    CONFIG_KEY: secrets.CONFIG_KEY,
     BROKER_PASSWORDS: json(Object.fromEntries(getByApp('BROKER_PASSWORD'))),
     SERVICE_KEYS: json(Object.fromEntries(getByApp('SERVICE_KEY'))),
     CONFIG_CLIENTS: json(Object.fromEntries(getByApp('CONFIG_PASSWORD'))),
     STAFF: json(staff),
   };
-  for (const [app, password] of getByApp('BROKER_PASSWORD'))
-    lines[`${toPrefix(app)}_BROKER_URL`] = broker(app, password);
+  for (const app of apps) {
+    const name = toPrefix(app);
+    files[`${name}_BROKER_URL`] = broker(app, secrets[`${name}_BROKER_PASSWORD`]);
+    for (const kind of ['CONFIG_PASSWORD', 'SERVICE_KEY'])
+      files[`${name}_${kind}`] = secrets[`${name}_${kind}`];
+  }
   for (const app of databases) {
     const name = toPrefix(app);
     const database = toIdentifier(app);
-    lines[`${name}_DATABASE_URL`] =
+    files[`${name}_DATABASE_URL`] =
       `postgres://${database}:${secrets[`${name}_PASSWORD`]}@postgres:5432/${database}`;
   }
-  return lines;
+  for (const { compose } of Object.values(manifests))
+    for (const name of Object.keys(compose?.secrets ?? {})) files[name] = secrets[name];
+  return files;
+}
+
+/**
+ * Writes one file per secret, for every user of its container: the users of the images are not those of this machine.
+ * Other users of this machine cannot open the folder.
+ */
+function writeFiles(folder, files) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { mode: 0o700 });
+  for (const [name, content] of Object.entries(files)) {
+    const path = `${folder}/${name.toLowerCase()}`;
+    writeFileSync(path, content);
+    chmodSync(path, 0o444);
+  }
 }
 
 const staff = readOrCreateStaff('.jogakbo/staff.json');
@@ -104,9 +127,11 @@ const before = existsSync('.env') ? readFileSync('.env', 'utf8').split('\n').fil
 const parseName = (line) => /^(\w+)=/.exec(line)?.[1];
 const kept = Object.fromEntries(before.map((line) => [parseName(line), line.slice(line.indexOf('=') + 1)]));
 const secrets = completeSecrets(kept);
-const lines = { ...secrets, ...deriveValues(secrets, staff) };
-const others = before.filter((line) => !(parseName(line) in lines));
-const made = Object.entries(lines).map(([name, value]) => `${name}=${value}`);
+const made = Object.entries(secrets).map(([name, value]) => `${name}=${value}`);
+const files = listFiles(parseEnv(made.join('\n')), staff);
+// An earlier version kept the contents of the files there, too.
+const others = before.filter((line) => !(parseName(line) in secrets || parseName(line) in files));
 writePrivate('.env', `${[...others, ...made].join('\n')}\n`);
+writeFiles('.jogakbo/compose-secrets', files);
 const isNew = Object.keys(secrets).filter((name) => !(name in kept));
 console.log(`.env contains ${Object.keys(secrets).length} secrets, ${isNew.length} of them new`);

@@ -1,7 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRequire } from 'node:module';
 import { describe, expect, it } from '@jest/globals';
+import { readContents } from './content.ts';
 
 interface Ignore {
   add(patterns: string): Ignore;
@@ -55,7 +57,19 @@ describe('the build context of the images', () => {
       expect(files).toEqual(expect.arrayContaining([`${workspace}/package.json`]));
     for (const file of ['package-lock.json', 'apps/identity/src/main.ts', 'tools/delivery/src/build.ts'])
       expect(files).toContain(file);
-    expect(files.filter((path) => !/\.(ts|tsx|mjs|json|html|css|svg|js)$/.test(path))).toEqual([]);
+    expect(files.filter((path) => !/\.(ts|tsx|mjs|json|html|css|svg|js)$/.test(path))).toEqual([
+      'deploy/Dockerfile',
+    ]);
+  });
+
+  it('gives every service the content that it has in the workspace', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'jogakbo-context-'));
+    try {
+      for (const path of context(listFiles('.'))) cpSync(join(root, path), join(folder, path));
+      expect(await readContents(folder)).toEqual(await readContents(root));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('is copied by an explicit list of names', () => {
@@ -69,6 +83,7 @@ describe('the build context of the images', () => {
       'apps',
       'libs',
       'tools',
+      'deploy',
     ];
     expect(sources.flatMap(([, names]) => names!.split(' ')).sort()).toEqual(known.sort());
   });
@@ -82,6 +97,9 @@ describe('the build context of the images', () => {
 });
 
 describe('third-party images', () => {
+  it('have a digest where services are built on them', () =>
+    expect(read('deploy/Dockerfile')).toMatch(/^ARG BASE=node:24\.\d+\.\d+-\S+@sha256:[0-9a-f]{64}$/m));
+
   it.each(['docker-compose.yml', 'deploy/Dockerfile', 'tools/cli/src/backing/rabbitmq/docker-broker.ts'])(
     'have an exact version in %s',
     (file) => {

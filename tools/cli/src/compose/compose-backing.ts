@@ -16,7 +16,15 @@ export const formatHead = (name: string, notes: readonly string[], own: readonly
 ${notes.map((note) => `# ${note}`).join('\n')}
 name: ${name}
 
+# A container of a service cannot change its own files, and has no privileges.
+x-container: &container
+  read_only: true
+  tmpfs: [/tmp]
+  cap_drop: [ALL]
+  security_opt: ['no-new-privileges:true']
+
 x-service: &service
+  <<: *container
   restart: unless-stopped
   depends_on: &backing
     broker-logins: { condition: service_completed_successfully }
@@ -62,6 +70,7 @@ export const broker = `\
 
   # Creates a login per service, with only the permissions that its contracts imply.
   broker-logins:
+    <<: *container
     build: { context: ., dockerfile: deploy/Dockerfile, target: logins }
     environment:
       RABBITMQ_URL_FILE: /run/secrets/rabbitmq_url
@@ -94,13 +103,13 @@ ${['postgres_password', ...databaseUrls].map((secret) => `      - ${secret}`).jo
       retries: 30
 `;
 
-/** The end of the compose file. `secrets` are names of variables in .env. */
+/** The end of the compose file. `secrets` are the names of files that compose-secrets.mjs writes. */
 export const formatSecrets = (secrets: readonly string[]): string => `\
-# The values are in .env, which other users cannot read. Compose copies each one into the containers that list it, readable
-# by all users of that container: there is one. A file of this machine would keep its owner and mode, so other users would
-# need read access. With \`uid\` Docker looks the image's user up among those of this machine (docker/compose#10595).
+# deploy/compose-secrets.mjs writes these files, and does so again after a change of .env. All users of a container can read
+# those that it lists: there is one. Other users of this machine cannot open the folder. Secrets from variables do not work
+# with read-only containers (docker/compose#12031).
 secrets:
-${secrets.map((name) => `  ${name.toLowerCase()}: { environment: ${name} }`).join('\n')}
+${secrets.map((name) => `  ${name}: { file: .jogakbo/compose-secrets/${name} }`).join('\n')}
 
 volumes: { rabbitmq: {}, postgres: {} }
 `;

@@ -6,7 +6,7 @@ import { buildComposeFile } from './compose-file.ts';
 
 interface Compose {
   services: Record<string, Record<string, unknown>>;
-  secrets: Record<string, { environment: string }>;
+  secrets: Record<string, { file: string }>;
 }
 
 const facts = WorkspaceConfig.parse({
@@ -42,7 +42,9 @@ describe('the compose file', () => {
     });
     // A name with a hyphen can be no variable and no unquoted name of a database.
     expect(services.postgres!.secrets).toEqual(['postgres_password', 'gift_cards_database_url']);
-    expect(secrets.gift_cards_database_url).toEqual({ environment: 'GIFT_CARDS_DATABASE_URL' });
+    expect(secrets.gift_cards_database_url).toEqual({
+      file: '.jogakbo/compose-secrets/gift_cards_database_url',
+    });
     expect(services).not.toHaveProperty('tea-migrate');
     expect(secrets).not.toHaveProperty('tea_database_url');
   });
@@ -66,10 +68,19 @@ describe('the compose file', () => {
       LEAF_KEY_FILE: '/run/secrets/leaf_key',
     });
     expect(services.tea!.secrets).toEqual(expect.arrayContaining(['kettle_key', 'leaf_key']));
-    expect(secrets.leaf_key).toEqual({ environment: 'LEAF_KEY' });
+    expect(secrets.leaf_key).toEqual({ file: '.jogakbo/compose-secrets/leaf_key' });
     expect(secrets).not.toHaveProperty('unused_key');
     expect(build(tea)).toContain('      # The kettle.\n      # It needs a key.\n');
     expect(build(tea)).toMatch(/^(# .*\n)+# kettle: http:\/\/localhost:9000\nname: tearoom\n/m);
+  });
+
+  it('gives no container of a service the right to change its own files', () => {
+    const { services } = read(describeApp('tea', { database: true }));
+    for (const name of ['tea', 'tea-migrate', 'broker-logins'])
+      expect(services[name]).toMatchObject({
+        ...{ read_only: true, tmpfs: ['/tmp'], cap_drop: ['ALL'] },
+        security_opt: ['no-new-privileges:true'],
+      });
   });
 
   it('sets a heap other than that of the image', () => {

@@ -47,7 +47,7 @@ function listNotes(apps: readonly AppDeclaration[]): string[] {
   return [...open, 'RabbitMQ management: http://localhost:15672', ...declared];
 }
 
-/** The names of all variables in .env that are the source of a secret. */
+/** The names of all secrets: files of compose-secrets.mjs. */
 function listSecrets(apps: readonly AppDeclaration[]): string[] {
   const common = [
     'RABBITMQ_CONF',
@@ -61,7 +61,7 @@ function listSecrets(apps: readonly AppDeclaration[]): string[] {
       (kind) => `${toPrefix(name).toUpperCase()}_${kind}`,
     ),
   );
-  return [...common, ...ofApps, ...apps.flatMap(listOwnSecrets)];
+  return [...common, ...ofApps, ...apps.flatMap(listOwnSecrets)].map((name) => name.toLowerCase());
 }
 
 /** The secrets that only this service gets and that have a value in .env. */
@@ -90,7 +90,7 @@ function formatApp(app: AppDeclaration, provided: Record<ProvidedSetting, string
   const build = `
       context: .
       dockerfile: deploy/Dockerfile
-      args: { SERVICE: ${name} }`;
+      args: { SERVICE: ${name}, SOURCE_DATE_EPOCH: 0 }`;
   const lines = [
     ...(hasDatabase ? [formatMigration(name, build)] : []),
     `  ${name}:`,
@@ -114,6 +114,7 @@ function formatApp(app: AppDeclaration, provided: Record<ProvidedSetting, string
 const formatMigration = (name: string, build: string): string => `\
   ${name}-migrate:
     build: &${name}-image${build}
+    <<: *container
     command: ['node', 'dist/main.js', 'migrate']
     environment: *database
     secrets: [{ source: ${toPrefix(name)}_database_url, target: database_url }]
