@@ -29,6 +29,7 @@ const rootEntries = [
   '.editorconfig',
   '.gitignore',
   '.npmrc',
+  '.nxignore',
   '.prettierignore',
   '.prettierrc',
   'CONTRIBUTING.md',

@@ -97,8 +97,8 @@ export function writeDist(root: string, service: string, target: string): void {
   mkdirSync(join(target, app, 'dist'), { recursive: true });
   // Not as links: the next build overwrites them.
   for (const name of distFiles) copyFileSync(join(root, app, 'dist', name), join(target, app, 'dist', name));
-  const { name, version, type, main } = readManifest(root, app);
-  writeJson(join(target, app, 'package.json'), { name, version, private: true, type, main });
+  const { name, version, type, main, jogakbo } = readManifest(root, app);
+  writeJson(join(target, app, 'package.json'), { name, version, private: true, type, main, jogakbo });
 }
 
 export function writeDescription(

@@ -30,6 +30,8 @@ export interface Manifest extends DependencyFields {
   version?: string;
   type?: string;
   main?: string;
+  /** The declaration of an app. */
+  jogakbo?: object;
 }
 
 /** The fields of a package.json that change how a package is built or run. */

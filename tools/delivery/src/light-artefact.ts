@@ -51,7 +51,8 @@ export function writeLightArtefact(workspace: WorkspaceContents, service: string
 }
 
 /** The outermost node_modules of a path. */
-const findNodeModules = (path: string): string => /^(.*?\/)?node_modules(?=\/)/.exec(path)![0];
+const findNodeModules = (path: string): string =>
+  path.slice(0, path.indexOf('node_modules') + 'node_modules'.length);
 
 const getPackagesFolder = (root: string): string => join(root, '.jogakbo', 'packages');
 

@@ -5,6 +5,7 @@ import { DeliveryError } from './delivery-error.ts';
 /** The fields of a package.json and of an entry of package-lock.json that name other packages. */
 export interface DependencyFields {
   dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
   peerDependenciesMeta?: Record<string, { optional?: boolean }>;
@@ -60,18 +61,23 @@ export class LockFile {
   /** @throws DeliveryError if the workspace has no valid package-lock.json */
   static read(root: string): LockFile {
     const file = join(root, 'package-lock.json');
-    const remedies = ['npm install'];
-    let parsed: { lockfileVersion?: number; packages?: Record<string, LockEntry> };
     try {
-      parsed = JSON.parse(readFileSync(file, 'utf8'));
+      return LockFile.parse(readFileSync(file, 'utf8'));
     } catch (error) {
-      throw new DeliveryError(`${file} cannot be read: ${(error as Error).message}.`, { remedies });
-    }
-    if (!parsed.packages)
-      throw new DeliveryError(`${file} has the format ${parsed.lockfileVersion} of an npm older than 7.`, {
-        remedies,
+      throw new DeliveryError(`${file} cannot be read: ${(error as Error).message}.`, {
+        remedies: ['npm install'],
       });
-    return new LockFile(parsed.packages);
+    }
+  }
+
+  /** @throws Error if it is no lock file of npm 7 or newer */
+  static parse(text: string): LockFile {
+    const { packages, lockfileVersion } = JSON.parse(text) as {
+      lockfileVersion?: number;
+      packages?: Record<string, LockEntry>;
+    };
+    if (!packages) throw new Error(`format ${lockfileVersion} is that of an npm older than 7`);
+    return new LockFile(packages);
   }
 
   getEntry = (path: string): LockEntry | undefined => this.#entries[path];
@@ -116,6 +122,33 @@ export class LockFile {
         ]),
       ),
     };
+  }
+
+  /** The folders of the workspace's packages. */
+  listProjects(): string[] {
+    return Object.keys(this.#entries).filter((path) => path !== '' && !path.includes('node_modules/'));
+  }
+
+  /**
+   * Lists the third-party packages of one package of the workspace, also those for development, as `path integrity`. Those
+   * of other packages of the workspace do not belong to it.
+   * @param folder '' is the workspace itself
+   */
+  listPackages(folder: string): string[] {
+    const entry = this.#entries[folder]!;
+    const found = new Set<string>();
+    const names = Object.keys({
+      ...entry.devDependencies,
+      ...entry.dependencies,
+      ...entry.optionalDependencies,
+    });
+    const waiting = names.flatMap((name) => this.resolve(name, folder) ?? []);
+    for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+      if (found.has(path) || this.#entries[path]!.link) continue;
+      found.add(path);
+      waiting.push(...this.#listDependencies(path));
+    }
+    return [...found].sort().map((path) => `${path} ${this.#entries[path]!.integrity ?? ''}`);
   }
 
   /** The paths of what a package depends on, except optional peers. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { root } from '../workspace.ts';
+import { declareAffected } from './affected.ts';
 import { declareBuild } from './build.ts';
 import { declareCompose } from './compose.ts';
 import { declareConfig } from './config.ts';
@@ -67,6 +68,7 @@ export function createProgram(): Command {
     declareSplit,
     declareMap,
     declareBuild,
+    declareAffected,
     declareCompose,
     declareDoctor,
     declareTest,
