@@ -100,7 +100,7 @@ describe('npm run create', () => {
     it('whose map and compose file have the sample', () => {
       expect(read('docs/map/README.md')).toContain('notes["notes"]');
       expect(read('docker-compose.yml')).toMatch(/^name: garden$/m);
-      expect(read('docker-compose.yml')).toContain('args: { SERVICE: notes }');
+      expect(read('docker-compose.yml')).toContain('args: { SERVICE: notes, ');
     });
 
     it('whose scripts exist', () => {
