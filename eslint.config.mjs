@@ -14,7 +14,7 @@ const boundaries = [
   {
     sourceTag: 'layer:contract',
     onlyDependOnLibsWithTags: [],
-    allowedExternalImports: ['zod', '@jest/globals'],
+    allowedExternalImports: ['zod', '@jest/globals', 'fast-check'],
   },
   { sourceTag: 'layer:messaging', onlyDependOnLibsWithTags: ['layer:contract', 'layer:testing'] },
   { sourceTag: 'layer:resilience', onlyDependOnLibsWithTags: ['layer:contract'] },

@@ -75,6 +75,7 @@ const namePatterns = {
   bus: { service: /^[a-z][a-z0-9-]{0,59}$/, instance: /^[\w-]{1,100}$/ },
   http: { service: /^[a-z][\w.-]{0,59}$/, instance: /^[^\s:/?#]+:[^\s/?#]+$/ },
 };
+const fullName = /^[a-z][\w-]*(\.[A-Za-z0-9]+(-[A-Za-z0-9]+)*)+$/;
 const shortName = /^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$/;
 
 /**
@@ -114,6 +115,12 @@ export const Announcement = AnnouncementFields.superRefine((announcement, contex
   }
   for (const { name } of contract.events)
     must(isOwn(name), 'contract.events', `${name} is not an event of ${service}`);
+  for (const { name } of contract.uses ?? [])
+    must(
+      fullName.test(name) && !name.startsWith(`${service}.`),
+      'contract.uses',
+      `${name} is not a request or event of another service`,
+    );
 });
 export type Announcement = z.infer<typeof Announcement>;
 

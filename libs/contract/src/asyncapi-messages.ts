@@ -1,4 +1,5 @@
-import type { EventDescription, JsonSchema, RequestDescription } from './description.ts';
+import type { EventDescription, RequestDescription } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 import { addTitles, typeName } from './schema-titles.ts';
 
 /** Nest's packet format, so that a stock Nest peer can call and be called. */

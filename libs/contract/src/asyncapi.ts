@@ -1,4 +1,5 @@
-import type { EventDescription, JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
+import type { EventDescription, RequestDescription, ServiceDescription } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 import {
   describeAnswerMessage,
   describeEventMessage,

@@ -9,13 +9,10 @@ import {
   type ServiceContract,
   type Wait,
 } from './contract.ts';
+import { JsonSchema } from './json-schema.ts';
 import { pathParameters } from './routes.ts';
+import { MigrationDescription, UseDescription } from './uses.ts';
 import { RoleName } from './vocabulary.ts';
-import { isJsonSchema } from './json-schema.ts';
-
-/** A JSON Schema, draft 2020-12. */
-export type JsonSchema = Record<string, unknown>;
-const JsonSchema = z.custom<JsonSchema>((value) => isJsonSchema(value), 'is not a JSON Schema');
 
 /** A policy of the platform or a role: bounded, because it is shown to clients and operators. */
 const Access = RoleName;
@@ -92,6 +89,10 @@ export const ServiceDescription = z.object({
   policy: CallPolicy.prefault({}),
   requests: z.array(RequestDescription),
   events: z.array(EventDescription),
+  /** What this version uses of other services; absent if it does not list that. */
+  uses: z.array(UseDescription).max(1_000).optional(),
+  /** The migrations of its database, in their order. */
+  migrations: z.array(MigrationDescription).max(10_000).optional(),
 });
 export type ServiceDescription = z.infer<typeof ServiceDescription>;
 

@@ -36,12 +36,13 @@ export {
 export {
   describe,
   jsonSchema,
-  type JsonSchema,
   RateLimitText,
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
-export { isDeeperThan } from './json-schema.ts';
+export { isDeeperThan, type JsonSchema } from './json-schema.ts';
+export { describeUses, type Uses } from './describe-uses.ts';
+export type { MigrationDescription, UseDescription } from './uses.ts';
 export { PageAnswer, PageRequest, pageRoutes, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { replaceFields, sensitive } from './sensitive.ts';

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** Whether a value has objects or arrays nested more than `depth` levels deep. Stops searching at that depth. */
 export function isDeeperThan(depth: number, value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false;
@@ -53,3 +55,10 @@ export function isJsonSchema(value: unknown, depth = maxContractDepth): value is
   const isSchema: IsSchema = (one) => typeof one === 'boolean' || isJsonSchema(one, depth - 1);
   return Object.entries(value).every(([keyword, one]) => keywordChecks.get(keyword)?.(one, isSchema) ?? true);
 }
+
+/** A JSON Schema, draft 2020-12. */
+export const JsonSchema = z.custom<Record<string, unknown>>(
+  (value) => isJsonSchema(value),
+  'is not a JSON Schema',
+);
+export type JsonSchema = z.infer<typeof JsonSchema>;

@@ -1,4 +1,4 @@
-import type { JsonSchema } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 
 /**
  * Moves the definitions of a schema to `components.schemas` of a document and updates the references: a reference within

@@ -1,4 +1,5 @@
-import type { JsonSchema, ServiceDescription } from './description.ts';
+import type { ServiceDescription } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 import { liftDefinitions } from './lift-definitions.ts';
 import { describeParameters, describeRequestBody, type Operation } from './openapi-request.ts';
 import { describeResponses } from './openapi-responses.ts';

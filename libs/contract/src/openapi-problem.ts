@@ -1,4 +1,4 @@
-import type { JsonSchema } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 
 export const problemSchema: JsonSchema = {
   type: 'object',

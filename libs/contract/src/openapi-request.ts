@@ -1,4 +1,5 @@
-import type { JsonSchema, RequestDescription } from './description.ts';
+import type { RequestDescription } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
 /** A request that can be reached over HTTP. */

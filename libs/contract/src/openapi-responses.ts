@@ -1,5 +1,5 @@
 import { getRequiredRole } from './contract.ts';
-import type { JsonSchema } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 import { describeProblem } from './openapi-problem.ts';
 import { getProperties, hasBody, type Operation } from './openapi-request.ts';
 

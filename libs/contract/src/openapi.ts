@@ -1,4 +1,5 @@
-import type { JsonSchema, ServiceDescription } from './description.ts';
+import type { ServiceDescription } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 import { describeOperation } from './openapi-operation.ts';
 import { describeProblem, problemSchema } from './openapi-problem.ts';
 import type { Operation } from './openapi-request.ts';

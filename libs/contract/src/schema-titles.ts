@@ -1,4 +1,4 @@
-import type { JsonSchema } from './description.ts';
+import type { JsonSchema } from './json-schema.ts';
 
 /** Joins `loans.place-loan`, `lines` and so on to one type name: `LoansPlaceLoanLines`. */
 export const typeName = (...words: string[]): string =>
