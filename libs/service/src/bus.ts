@@ -1,4 +1,14 @@
-import { pageRoutes, type AnyContract, type AnyEvent, type AnyRequest } from '@jogakbo/contract';
+import {
+  describe,
+  describeUses,
+  pageRoutes,
+  type AnyContract,
+  type AnyEvent,
+  type AnyRequest,
+  type MigrationDescription,
+  type ServiceDescription,
+  type Uses,
+} from '@jogakbo/contract';
 import {
   ReadSettings,
   SettingsRequested,
@@ -8,7 +18,7 @@ import {
 import { getHandledContracts } from '@jogakbo/messaging';
 import type { BusDescription } from '@jogakbo/messaging/grants';
 import type { Type } from '@nestjs/common';
-import { serviceOptions, type ServiceOptions } from './service.ts';
+import { getMigrationName, serviceOptions, type MigrationClass, type ServiceOptions } from './service.ts';
 
 /**
  * Describes the contracts, calls and subscriptions of a service, without running it. The deploy step derives the
@@ -16,10 +26,8 @@ import { serviceOptions, type ServiceOptions } from './service.ts';
  */
 export function describeBus(module: Type): BusDescription {
   const options = serviceOptions(module);
-  const { contract, calls = [], isGateway = false } = options;
-  const subscriptions = [...getSubscriptions(options), SettingsChanged, SettingsRequested].filter(
-    ({ service }) => service !== contract.name,
-  );
+  const { contract, isGateway = false } = options;
+  const { calls, receives } = listUses(options);
   return {
     service: contract.name,
     contracts: [...contract.contracts.values()].map((one) => ({
@@ -28,10 +36,39 @@ export function describeBus(module: Type): BusDescription {
       ...(one.kind !== 'event' && one.sensitive && { sensitive: true }),
       ...(isOffered(one) && { offered: toOffer(one) }),
     })),
-    calls: listNames([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
-    subscribesTo: listNames(subscriptions),
+    calls: listNames(calls),
+    subscribesTo: listNames(receives),
     publishes: listNames([SettingsReported]),
     isGateway,
+  };
+}
+
+/**
+ * Describes the contract of a service, what it uses of others and its migrations, without running it. Its instances announce
+ * this; the deploy step compares it with the versions that are running.
+ */
+export function describeContract(options: ServiceOptions): ServiceDescription {
+  const { contract, migrations } = options;
+  return {
+    ...describe(contract),
+    uses: describeUses(listUses(options)),
+    ...(migrations && { migrations: migrations.map(describeMigration) }),
+  };
+}
+
+const describeMigration = (Migration: MigrationClass): MigrationDescription => ({
+  name: getMigrationName(Migration),
+  ...(Migration.unusedSince !== undefined && { unusedSince: Migration.unusedSince }),
+});
+
+/** What a service uses of others, including what all services use of the config server. */
+function listUses(options: ServiceOptions): Uses {
+  const { contract, calls = [] } = options;
+  const isForeign = ({ service }: AnyContract): boolean => service !== contract.name;
+  return {
+    calls: [...calls, ReadSettings].filter(isForeign),
+    receives: [...getSubscriptions(options), SettingsChanged, SettingsRequested].filter(isForeign),
+    publishes: [SettingsReported].filter(isForeign),
   };
 }
 

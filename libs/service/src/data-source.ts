@@ -1,18 +1,25 @@
 import type { Type } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { createPreparingClient } from './prepared-statements.ts';
-import { serviceOptions } from './service.ts';
+import { serviceOptions, type MigrationClass } from './service.ts';
 import type { DatabaseSettings } from './settings.ts';
 
-/** Creates a data source that runs no migrations: the deploy step does. */
-export function createDataSource(module: Type, { databaseUrl, databasePool }: DatabaseSettings): DataSource {
-  const { contract, entities, migrations } = serviceOptions(module);
+/**
+ * Creates a data source that runs no migrations: the deploy step does.
+ * @param migrations by default all of the service
+ */
+export function createDataSource(
+  module: Type,
+  { databaseUrl, databasePool }: DatabaseSettings,
+  migrations: MigrationClass[] = serviceOptions(module).migrations ?? [],
+): DataSource {
+  const { contract, entities } = serviceOptions(module);
   return new DataSource({
     type: 'postgres',
     url: databaseUrl,
     applicationName: contract.name,
     entities: entities ?? [],
-    migrations: migrations ?? [],
+    migrations,
     migrationsTransactionMode: 'each',
     synchronize: false,
     poolSize: databasePool,

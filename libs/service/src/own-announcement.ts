@@ -1,6 +1,7 @@
-import { describe, maxMadeQueues, type Announcement } from '@jogakbo/contract';
+import { maxMadeQueues, type Announcement } from '@jogakbo/contract';
 import { Announcer, type QueueRecord } from '@jogakbo/messaging';
 import type { Broker } from './broker.ts';
+import { describeContract } from './bus.ts';
 import type { Readiness } from './health.ts';
 import type { InstanceContext } from './instance-context.ts';
 import type { Part } from './parts.ts';
@@ -21,7 +22,7 @@ export class OwnAnnouncement implements Part {
 
   constructor(context: InstanceContext, broker: Broker, readiness: Readiness, announced: AnnouncedState) {
     const { service, version, instance, startedAt, platform, declaration } = context;
-    const contract = describe(declaration.contract);
+    const contract = describeContract(declaration);
     this.#announcer = new Announcer(broker.consuming, broker.publisher, () => ({
       service,
       version,

@@ -1,13 +1,13 @@
 import { Projector } from '@jogakbo/consistency';
 import { DecryptionKeys } from '@jogakbo/messaging';
 import type { Type } from '@nestjs/common';
-import { describeBus } from './bus.ts';
+import { describeBus, describeContract } from './bus.ts';
 import { compactWhenIdle } from './compact-heap.ts';
 import { createDataSource } from './data-source.ts';
 import { environmentName, readSetting } from './environment.ts';
 import { watchListeningPorts } from './listening-ports.ts';
 import { getServiceHost } from './service-host.ts';
-import { listSettingsClasses, serviceOptions } from './service.ts';
+import { getMigrationName, listSettingsClasses, serviceOptions, type MigrationClass } from './service.ts';
 import {
   DatabaseSettings,
   isMarked,
@@ -23,8 +23,8 @@ const wrongSettingsExitCode = 78;
 
 /**
  * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js describe`
- * prints what it does on the bus, `main.js keys` prints its public keys for the deploy step, `main.js --help` lists these
- * commands. SIGTERM, SIGINT and the end of its supervisor drain it.
+ * prints its contract and what it does on the bus, `main.js keys` prints its public keys for the deploy step, `main.js
+ * --help` lists these commands. SIGTERM, SIGINT and the end of its supervisor drain it.
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
@@ -36,11 +36,11 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
   const host = getServiceHost();
   if (host) return host(contract.name, startHere);
   try {
-    const command = process.argv[2];
+    const [, , command, ...names] = process.argv;
     if (command === '--help' || command === '-h') return help(module);
-    if (command === 'describe') return console.log(JSON.stringify(describeBus(module), null, 2));
+    if (command === 'describe') return printDescription(module);
     if (command === 'keys') return printPublicKeys(environment);
-    if (command === 'migrate') return await migrate(module, environment);
+    if (command === 'migrate') return await migrate(module, environment, names);
     if (command !== undefined) {
       console.error(`${contract.name}: "${command}" is not a command; see --help`);
       process.exitCode = 2;
@@ -71,6 +71,12 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     console.error(error);
     process.exit(1);
   }
+}
+
+/** Prints what the build writes to contract.json and bus.json. */
+function printDescription(module: Type): void {
+  const description = { contract: describeContract(serviceOptions(module)), bus: describeBus(module) };
+  console.log(JSON.stringify(description, null, 2));
 }
 
 /** Prints the public keys of SERVICE_KEY, newest first. @throws WrongSettings if it is missing */
@@ -107,26 +113,40 @@ export function loadDatabaseSettings(environment: NodeJS.ProcessEnv): DatabaseSe
   throw new WrongSettings([{ key: 'DATABASE_URL', origin, problem }]);
 }
 
-async function migrate(module: Type, environment: NodeJS.ProcessEnv): Promise<void> {
+/** @param names only these migrations, without read models; by default all */
+async function migrate(
+  module: Type,
+  environment: NodeJS.ProcessEnv,
+  names: readonly string[],
+): Promise<void> {
   const { contract, migrations, projections = [] } = serviceOptions(module);
   if (!migrations) return console.log(`${contract.name} has no database`);
+  const wanted = names.length > 0 ? selectMigrations(migrations, names) : migrations;
   const settings = loadDatabaseSettings(environment);
-  const dataSource = await createDataSource(module, settings).initialize();
+  const dataSource = await createDataSource(module, settings, wanted).initialize();
   try {
     const done = await dataSource.runMigrations();
-    await new Projector(projections, dataSource, settings.databaseUrl).prepare();
-    const names = done.map(({ name }) => name).join(', ');
-    console.log(`${contract.name}: ${done.length} migrations run${names && `: ${names}`}`);
+    if (names.length === 0) await new Projector(projections, dataSource, settings.databaseUrl).prepare();
+    const list = done.map(({ name }) => name).join(', ');
+    console.log(`${contract.name}: ${done.length} migrations run${list && `: ${list}`}`);
   } finally {
     await dataSource.destroy();
   }
+}
+
+/** @throws Error if there is no migration of a name */
+function selectMigrations(migrations: readonly MigrationClass[], names: readonly string[]): MigrationClass[] {
+  const known = migrations.map((one) => getMigrationName(one));
+  const missing = names.filter((name) => !known.includes(name));
+  if (missing.length > 0) throw new Error(`there is no migration ${missing.join(', ')}; see \`describe\``);
+  return migrations.filter((_, index) => names.includes(known[index]!));
 }
 
 function help(module: Type): void {
   const { contract } = serviceOptions(module);
   const classes = listSettingsClasses(module);
   console.log(
-    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   print what it does on the bus\n  main.js keys       print its public keys for ENCRYPTION_KEYS of the deploy step\n`,
+    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations; with names, only these\n  main.js describe   print its contract, and what it does on the bus\n  main.js keys       print its public keys for ENCRYPTION_KEYS of the deploy step\n`,
   );
   console.log('Settings, from the environment or from the file named by <NAME>_FILE:');
   for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {

@@ -4,6 +4,19 @@ import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
 import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
+/** A migration that TypeORM runs in the deploy step, while instances of the version before are running. */
+export interface MigrationClass {
+  new (): MigrationInterface;
+  /**
+   * For a migration that removes something: the version of the service since which nothing uses that, such as `1.4.0` or
+   * `0.1.0-1f2e3d4c5b`. The deploy step refuses the migration while an earlier version is running.
+   */
+  readonly unusedSince?: string;
+}
+
+/** The name under which TypeORM records a migration. */
+export const getMigrationName = (Migration: MigrationClass): string => new Migration().name ?? Migration.name;
+
 /** The declaration of a service. */
 export interface ServiceOptions {
   /** All public contracts of the service. */
@@ -26,7 +39,7 @@ export interface ServiceOptions {
   providers?: Provider[];
   settings?: AnySettings;
   /** Listing migrations gives the service a database; `consistencyMigrations` come first. */
-  migrations?: (new () => MigrationInterface)[];
+  migrations?: MigrationClass[];
   // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- TypeORM's own type of an entity class
   entities?: MixedList<Function | EntitySchema>;
 }

@@ -28,18 +28,23 @@ afterEach(() => {
 });
 
 const put = (file: string, text: string) => writeFileSync(join(folder, 'apps/one/src', file), text);
-/** Writes an app that describes its name as its bus description. */
+/** Writes an app that describes its name as its bus description and its contract. */
 function write(name: string): void {
-  put('main.ts', `import { name } from './name.ts';\nconsole.log(JSON.stringify({ name }));\n`);
+  put(
+    'main.ts',
+    `import { name } from './name.ts';\nconsole.log(JSON.stringify({ bus: { name }, contract: { title: name } }));\n`,
+  );
   put('name.ts', `export const name: string = '${name}';\n`);
 }
 const build = () =>
   spawnSync(process.execPath, [builder, 'apps/one'], { cwd: folder, encoding: 'utf8', timeout: 30_000 });
 
 describe('a build', () => {
-  it('writes what the app does on the bus', () => {
+  it('writes what the app does on the bus, and its contract', () => {
     expect(build()).toMatchObject({ status: 0, stderr: '' });
-    expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({ name: 'one' });
+    const read = (file: string) => JSON.parse(readFileSync(join(folder, 'apps/one/dist', file), 'utf8'));
+    expect(read('bus.json')).toEqual({ name: 'one' });
+    expect(read('contract.json')).toEqual({ title: 'one' });
   });
 
   it('imports the versions of packages that the app and its library have', () => {
@@ -71,7 +76,7 @@ describe('a build', () => {
     expect(build()).toMatchObject({ status: 0 });
     const args = ['--import=./apps/one/dist/source-maps.js', 'apps/one/dist/main.js'];
     const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
-    expect(JSON.parse(stdout).name.text).toContain('apps/one/src/name.ts:6:10');
+    expect(JSON.parse(stdout).bus.name.text).toContain('apps/one/src/name.ts:6:10');
   });
 
   it.each([
@@ -115,7 +120,7 @@ export const name: object[] = [{ name: 'tea.brew-tea', kind: 'command', offered 
     writeFileSync(join(folder, 'jogakbo.config.ts'), `export default ${JSON.stringify(facts)};\n`);
     put(
       'main.ts',
-      `import { name } from './name.ts';\nconsole.log(JSON.stringify({ service: 'tea', contracts: name }));\n`,
+      `import { name } from './name.ts';\nconsole.log(JSON.stringify({ bus: { service: 'tea', contracts: name }, contract: {} }));\n`,
     );
   });
 

@@ -1,5 +1,7 @@
 // Bundles one app with the libraries of this workspace into dist/main.js, without third-party packages. Writes to
-// dist/bus.json what the app does on the bus: the deploy step derives the permissions of its login from that.
+// dist/bus.json what the app does on the bus: the deploy step derives the permissions of its login from that. Writes to
+// dist/contract.json its contract, and what it uses of other services: `jogakbo contracts check` compares that with the
+// versions that are running.
 // Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
 // With --watch it rebuilds after each change, and prints `built …` as soon as main.js is written. `described …` follows if
 // bus.json has changed.
@@ -21,10 +23,12 @@ if (!app || (flag && flag !== '--watch')) {
 }
 const main = path.join(app, 'dist/main.js');
 const busFile = path.join(app, 'dist/bus.json');
+const contractFile = path.join(app, 'dist/contract.json');
 
 /**
- * Writes bus.json. A contradictory contract, such as a route without access or with an unknown role, fails the build here.
- * @returns whether it has changed @throws Error with the reason
+ * Writes bus.json and contract.json. A contradictory contract, such as a route without access or with an unknown role, fails
+ * the build here.
+ * @returns whether bus.json has changed @throws Error with the reason
  */
 async function describeApp(): Promise<boolean> {
   const before = await readFile(busFile, 'utf8').catch(() => '');
@@ -39,10 +43,15 @@ async function describeApp(): Promise<boolean> {
         : `${app}: main.js describe failed: ${error.message}`,
     );
   });
-  await assertDeclaredRoles(app!, JSON.parse(stdout));
-  if (stdout !== before) await writeFile(busFile, stdout);
-  return stdout !== before;
+  const { bus, contract } = JSON.parse(stdout) as { bus: object; contract: object };
+  await assertDeclaredRoles(app!, bus);
+  await writeFile(contractFile, toFile(contract));
+  const text = toFile(bus);
+  if (text !== before) await writeFile(busFile, text);
+  return text !== before;
 }
+
+const toFile = (value: object): string => `${JSON.stringify(value, null, 2)}\n`;
 
 const options = getBundleOptions(app);
 
