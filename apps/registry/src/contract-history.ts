@@ -21,6 +21,13 @@ interface Row {
   last_seen: Date;
 }
 
+const toVersion = ({ version, hash, first_seen, last_seen }: Row): ContractVersion => ({
+  version,
+  hash,
+  firstSeen: first_seen.toISOString(),
+  lastSeen: last_seen.toISOString(),
+});
+
 /** Contracts kept per service; fewer for external services, which choose version names freely. */
 const maxVersions = { bus: 200, http: 20 };
 
@@ -98,12 +105,21 @@ export class ContractHistory {
        ORDER BY started_at DESC, first_seen DESC, hash`,
       [service],
     )) as Row[];
-    return rows.map(({ version, hash, first_seen, last_seen }) => ({
-      version,
-      hash,
-      firstSeen: first_seen.toISOString(),
-      lastSeen: last_seen.toISOString(),
-    }));
+    return rows.map(toVersion);
+  }
+
+  /** Every version that announced a contract, latest first, and the contract itself. */
+  async findByHash(
+    service: string,
+    hash: string,
+  ): Promise<{ versions: ContractVersion[]; contract: ServiceDescription } | undefined> {
+    const rows = (await this.dataSource.query(
+      `SELECT version, hash, first_seen, last_seen, contract FROM contract_version
+       WHERE service = $1 AND hash = $2 ORDER BY started_at DESC, first_seen DESC`,
+      [service, hash],
+    )) as (Row & { contract: ServiceDescription })[];
+    const [newest] = rows;
+    return newest && { versions: rows.map(toVersion), contract: newest.contract };
   }
 
   /** Of several contracts with one version, the one with the latest start of an instance. */
@@ -116,13 +132,6 @@ export class ContractHistory {
        WHERE service = $1 AND version = $2 ORDER BY started_at DESC, first_seen DESC LIMIT 1`,
       [service, version],
     )) as (Row & { contract: ServiceDescription })[];
-    if (!row) return undefined;
-    return {
-      version,
-      hash: row.hash,
-      firstSeen: row.first_seen.toISOString(),
-      lastSeen: row.last_seen.toISOString(),
-      contract: row.contract,
-    };
+    return row && { ...toVersion(row), contract: row.contract };
   }
 }

@@ -8,6 +8,7 @@ import { ContractsController } from './contracts.controller.ts';
 import { Credentials } from './credentials.ts';
 import { Directory } from './directory.ts';
 import { EurekaController } from './eureka.controller.ts';
+import { GetContractHandler } from './get-contract.ts';
 import { InstancesController } from './instances.controller.ts';
 import { ListContractVersionsHandler } from './list-contract-versions.ts';
 import { ListInstancesHandler } from './list-instances.ts';
@@ -28,6 +29,7 @@ import { RegistrySettings } from './settings.ts';
     EurekaController,
     ListInstancesHandler,
     ListContractVersionsHandler,
+    GetContractHandler,
     ListRegistrationsHandler,
     SetRegistrationHandler,
     RemoveRegistrationHandler,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { describe as describeContract, service } from '@jogakbo/contract';
-import { ListContractVersions, SetRegistration } from '@jogakbo/contracts-registry';
+import { GetContract, ListContractVersions, SetRegistration } from '@jogakbo/contracts-registry';
 import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
 import { Announced, RegistryUnderTest } from './registry-under-test.ts';
@@ -40,6 +40,50 @@ describe('the recorded contracts', () => {
     await expect(registry.ask(ListContractVersions, { service: 'unknown' })).rejects.toMatchObject({
       code: 'not-found',
     });
+  });
+
+  it('finds a contract by its hash, with all versions that announced it', async () => {
+    const hash = (await seen('greeter'))[0]!.contractHash;
+    const found = await registry.ask(GetContract, { service: 'greeter', hash });
+    expect(found.versions.map(({ version }) => version).sort()).toEqual(['0.1.0', '0.2.0']);
+    expect(found).toMatchObject({
+      service: 'greeter',
+      hash,
+      contract: {
+        service: 'greeter',
+        requests: [{ name: 'greeter.greet' }, { name: 'greeter.cards' }],
+        uses: [
+          { name: 'config.read-settings', kind: 'query', sends: { type: 'object' } },
+          { name: 'config.settings-asked', kind: 'event', receives: { type: 'object' } },
+          { name: 'config.settings-changed', kind: 'event' },
+          { name: 'settings.told', kind: 'event', sends: { type: 'object' } },
+        ],
+      },
+    });
+    for (const other of [
+      { service: 'greeter', hash: '0'.repeat(64) },
+      { service: 'unknown', hash },
+    ])
+      await expect(registry.ask(GetContract, other)).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('finds the contract of a live instance before it is recorded', async () => {
+    await registry.query('ALTER TABLE contract_version RENAME TO moved');
+    try {
+      const contract = { service: 'newcomer', description: '', requests: [], events: [] };
+      const more = { url: 'http://127.0.0.1:1', startedAt: new Date().toISOString(), interval: 5 };
+      const announcement = { service: 'newcomer', version: '1', instance: 'newcomer-1', contract, ...more };
+      await registry.announce(Announced({ ...announcement, state: 'up' }));
+      await eventually(async () => (await seen('newcomer')).length > 0);
+      const hash = (await seen('newcomer'))[0]!.contractHash;
+      expect(await registry.ask(GetContract, { service: 'newcomer', hash })).toMatchObject({
+        versions: [],
+        contract: { service: 'newcomer', requests: [] },
+      });
+      await registry.announce(Announced({ ...announcement, state: 'draining' }));
+    } finally {
+      await registry.query('ALTER TABLE moved RENAME TO contract_version');
+    }
   });
 
   it('keeps the contract of the newest instance, not of the one that stopped last', async () => {

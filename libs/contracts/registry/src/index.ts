@@ -63,6 +63,23 @@ export const ListContractVersions = registry.query('list-contract-versions', {
   access: 'operator',
 });
 
+export const GetContract = registry.query('get-contract', {
+  description: 'One contract of a service by its hash, with the versions that announced it.',
+  input: z.strictObject({ service: Name, hash: z.string().regex(/^[0-9a-f]{64}$/) }),
+  output: z.object({
+    service: z.string(),
+    hash: z.string(),
+    versions: z.array(ContractVersion).describe('empty if it was announced only a moment ago'),
+    contract: z
+      .record(z.string(), z.unknown())
+      .describe(
+        'as announced: requests and events with their JSON Schemas, and what the service uses of others',
+      ),
+  }),
+  http: 'GET /v1/ops/contracts/{service}/{hash}',
+  access: 'operator',
+});
+
 /** The permissions of an app that is not on the bus. Its routes stay reserved while it has no instances. */
 export const Registration = z.object({
   app: z.string(),
