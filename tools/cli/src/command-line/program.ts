@@ -6,6 +6,7 @@ import { declareAffected } from './affected.ts';
 import { declareBuild } from './build.ts';
 import { declareCompose } from './compose.ts';
 import { declareConfig } from './config.ts';
+import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
 import { declareDoctor } from './doctor.ts';
 import { declareLogins } from './logins.ts';
@@ -35,6 +36,8 @@ Environment:
   JOGAKBO_BROKER              docker or local: the only way to run a private broker
   JOGAKBO_TLS=1               TLS for the private broker and database, with certificates as logins
   JOGAKBO_SEED_PASSWORD       the password of the initial accounts
+  JOGAKBO_OPERATOR_EMAIL, JOGAKBO_OPERATOR_PASSWORD
+                              the operator of another environment, for commands with --url
   LOCAL_MODE=false            require the settings of a real store instead of simulating external systems
   READY_ROUTES                the routes that the gateway must have before the store counts as ready
   RETRY_DELAYS                the delays between attempts in milliseconds, separated by commas
@@ -64,6 +67,7 @@ export function createProgram(): Command {
     declareProjection,
     declareConfig,
     declareRegistration,
+    declareContracts,
     declareLogins,
     declareSplit,
     declareMap,

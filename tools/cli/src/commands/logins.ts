@@ -1,19 +1,12 @@
 import { EncryptionKeys } from '@jogakbo/messaging/grants';
-import { readSetting } from '@jogakbo/service/environment';
 import { type Broker } from '../backing/rabbitmq/broker-management.ts';
 import { runDeployStep, getPublicKeys } from '../backing/rabbitmq/deploy-step.ts';
+import { readSecretSetting } from '../supervisor/secret-setting.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { ensureSecrets, openState, readSecrets, type StateFolder } from '../supervisor/state.ts';
 import { findRunningStore, getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
-
-/** Reads a secret from an environment variable or from the file that <NAME>_FILE names. @throws CliError if it is invalid */
-function readSecretSetting(name: string): string | undefined {
-  const read = readSetting(name, process.env, true);
-  if ('problem' in read) throw new CliError(`${name} (${read.origin}): ${read.problem}.`);
-  return read.value;
-}
 
 /** @throws CliError without the value, because an invalid value may still contain secrets */
 function readByService<T>(name: string, parse: (value: unknown) => T, form: string): Record<string, T> {

@@ -1,5 +1,6 @@
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
+import { readSecretSetting } from '../supervisor/secret-setting.ts';
 import { readStaff } from '../supervisor/staff.ts';
 import { type StateFolder } from '../supervisor/state.ts';
 
@@ -18,19 +19,24 @@ export interface OperatorClient {
   delete(path: string): Promise<void>;
 }
 
-/** Runs `work` in a session of the operator of staff.json. @throws CliError if the store is not running or rejects a request */
+interface OperatorLogin {
+  url: string;
+  email: string;
+  password: string;
+}
+
+/**
+ * Runs `work` in a session of an operator.
+ * @param url the gateway of another environment, whose operator is JOGAKBO_OPERATOR_EMAIL and JOGAKBO_OPERATOR_PASSWORD; by
+ *   default the store of this machine, with the operator of staff.json
+ * @throws CliError if the store is not running or rejects a request
+ */
 export async function asOperator<T>(
   state: StateFolder,
   work: (client: OperatorClient) => Promise<T>,
+  remoteUrl?: string,
 ): Promise<T> {
-  const run = readRun(state);
-  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready') {
-    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
-  }
-  const operator = readStaff(state).find(({ roles }) => roles.includes('operator'));
-  if (!operator) throw new CliError('staff.json has no operator.', { remedies: ['create one:  npm start'] });
-  const url = run.publicUrl.replace('//localhost', '//127.0.0.1');
-  const { email, password } = operator;
+  const { url, email, password } = remoteUrl === undefined ? findLogin(state) : readLogin(remoteUrl);
   const { accessToken } = await call<{ accessToken: string }>(url, undefined, 'POST', '/v1/sessions', {
     email,
     password,
@@ -51,6 +57,34 @@ export async function asOperator<T>(
   } finally {
     await call(url, accessToken, 'DELETE', '/v1/sessions/current').catch(() => undefined);
   }
+}
+
+function findLogin(state: StateFolder): OperatorLogin {
+  const run = readRun(state);
+  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready') {
+    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
+  }
+  const operator = readStaff(state).find(({ roles }) => roles.includes('operator'));
+  if (!operator) throw new CliError('staff.json has no operator.', { remedies: ['create one:  npm start'] });
+  const { email, password } = operator;
+  return { url: run.publicUrl.replace('//localhost', '//127.0.0.1'), email, password };
+}
+
+/** @throws UsageError */
+function readLogin(url: string): OperatorLogin {
+  const { protocol, origin, pathname } = URL.canParse(url)
+    ? new URL(url)
+    : { protocol: '', origin: '', pathname: '' };
+  if (!['http:', 'https:'].includes(protocol))
+    throw new UsageError(`"${url}" is not the URL of a gateway.`, {
+      remedies: ['such as https://shop.example.com'],
+    });
+  const email = process.env.JOGAKBO_OPERATOR_EMAIL;
+  const password = readSecretSetting('JOGAKBO_OPERATOR_PASSWORD');
+  if (email && password) return { url: origin + pathname.replace(/\/$/, ''), email, password };
+  throw new UsageError(`The operator of ${origin} is not known.`, {
+    remedies: ['set JOGAKBO_OPERATOR_EMAIL, and JOGAKBO_OPERATOR_PASSWORD or JOGAKBO_OPERATOR_PASSWORD_FILE'],
+  });
 }
 
 async function call<T>(

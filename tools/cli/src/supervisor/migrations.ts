@@ -20,12 +20,14 @@ export function hashFolder(folder: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** @param names only these migrations; by default all */
 export function migrate(
   { command, args, cwd, env }: LaunchCommand,
   abort?: AbortSignal,
+  names: readonly string[] = [],
 ): Promise<{ code: number | null; lines: string[] }> {
   return new Promise((resolve) => {
-    const child = spawn(command, [...args, 'migrate'], {
+    const child = spawn(command, [...args, 'migrate', ...names], {
       cwd,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
