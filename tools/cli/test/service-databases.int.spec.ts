@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { ensureServiceDatabases } from '../src/backing/postgres/service-databases.ts';
+import { deleteServiceDatabase, ensureServiceDatabases } from '../src/backing/postgres/service-databases.ts';
 import { type App } from '../src/workspace.ts';
 
 const name = `guarded-${process.pid}`;
@@ -41,4 +41,21 @@ it('a store changes no database of another store on the same server', async () =
   expect([await canLogIn(first), await canLogIn(second)]).toEqual([false, true]);
   await admin.query(`COMMENT ON ROLE ${role} IS NULL`);
   expect(await canLogIn(await prepare('two', 'd'))).toBe(true);
+});
+
+it('the database of a removed service is deleted, but not that of another store', async () => {
+  await admin.query(`COMMENT ON ROLE ${role} IS NULL`);
+  const url = await prepare('one', 'a');
+  const open = new pg.Client(url);
+  open.on('error', () => undefined);
+  await open.connect();
+  await expect(deleteServiceDatabase(server, name, 'two')).rejects.toMatchObject({
+    message: 'The PostgreSQL of DATABASE_URL has the databases of another store.',
+  });
+  expect(await canLogIn(url)).toBe(true);
+  expect(await deleteServiceDatabase(server, name, 'one')).toBe(`deleted the database ${role}`);
+  expect(await canLogIn(url)).toBe(false);
+  const { rowCount } = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [role]);
+  expect(rowCount).toBe(0);
+  expect(await deleteServiceDatabase(server, name, 'one')).toBe(`there was no database ${role}`);
 });

@@ -1,27 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { followDependencies, type LockFile } from '@jogakbo/generators/lock-file';
 
 interface Manifest {
   name: string;
   description: string;
   scripts: Record<string, string>;
-  [field: string]: unknown;
-}
-
-interface Lock {
-  name: string;
-  packages: Record<string, LockedPackage>;
-}
-
-interface LockedPackage {
-  name?: string;
-  /** Path of a package of the workspace. */
-  resolved?: string;
-  link?: boolean;
-  dependencies?: Record<string, string>;
-  devDependencies?: Record<string, string>;
-  optionalDependencies?: Record<string, string>;
-  peerDependencies?: Record<string, string>;
   [field: string]: unknown;
 }
 
@@ -49,52 +33,22 @@ export function writeManifest(repository: string, folder: string, name: string):
  * @param folder has all projects of the product already
  */
 export function copyLock(repository: string, folder: string): void {
-  const lock = readJson<Lock>(join(repository, 'package-lock.json'));
+  const lock = readJson<LockFile>(join(repository, 'package-lock.json'));
   const root = readJson<Manifest>(join(folder, 'package.json'));
-  const all = lock.packages;
-  const kept: Lock['packages'] = { '': { ...all[''], name: root.name, workspaces: root['workspaces'] } };
-  const queue = [''];
-  for (const [path, one] of Object.entries(all)) {
+  const projects: LockFile['packages'] = {
+    '': { ...lock.packages[''], name: root.name, workspaces: root['workspaces'] },
+  };
+  for (const [path, one] of Object.entries(lock.packages)) {
     if (!one.link || !one.resolved) continue;
     const target = one.resolved.replace(/^tools\/create\/sample\//, '');
-    const project = readProject(join(folder, target));
-    if (project === undefined) continue;
-    kept[path] = { ...one, resolved: target };
-    kept[target] = { ...all[one.resolved] };
-    queue.push(target);
+    if (!existsSync(join(folder, target, 'package.json'))) continue;
+    projects[path] = { ...one, resolved: target };
+    projects[target] = { ...lock.packages[one.resolved] };
   }
-  // Follows the dependencies, as Node resolves them: from the nearest node_modules outwards.
-  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
-    for (const dependency of listDependencies(kept[path]!)) {
-      const found = resolveDependency(all, path, dependency);
-      if (found === undefined || kept[found]) continue;
-      kept[found] = all[found]!;
-      if (!all[found]!.link) queue.push(found);
-    }
-  }
+  const all = { ...lock.packages, ...projects };
+  const reached = followDependencies(all, Object.keys(projects));
   const packages = Object.fromEntries(
-    Object.entries(kept).sort(([one], [other]) => one.localeCompare(other, 'en')),
+    [...reached].sort((one, other) => one.localeCompare(other, 'en')).map((path) => [path, all[path]]),
   );
   writeJson(join(folder, 'package-lock.json'), { ...lock, name: root.name, packages });
-}
-
-function readProject(path: string): Manifest | undefined {
-  try {
-    return readJson<Manifest>(join(path, 'package.json'));
-  } catch {
-    return undefined;
-  }
-}
-
-const listDependencies = (one: LockedPackage): string[] =>
-  [one.dependencies, one.devDependencies, one.optionalDependencies, one.peerDependencies].flatMap((all) =>
-    Object.keys(all ?? {}),
-  );
-
-function resolveDependency(all: Lock['packages'], from: string, name: string): string | undefined {
-  for (let parent = from; ; parent = parent.slice(0, Math.max(0, parent.lastIndexOf('/')))) {
-    const path = parent === '' ? `node_modules/${name}` : `${parent}/node_modules/${name}`;
-    if (all[path]) return path;
-    if (parent === '') return undefined;
-  }
 }

@@ -1,19 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { randomInt } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, relative } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createWorkspace, repository } from '../src/create-workspace.ts';
+import { linkPackages } from '@jogakbo/generators/platform-copy';
+import { createWorkspace } from '../src/create-workspace.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'jogakbo-product-'));
 const product = join(folder, 'garden');
@@ -42,25 +34,6 @@ function run(command: string, ...args: string[]): Promise<{ code: number | null;
 }
 
 const jogakbo = (...args: string[]) => run(process.execPath, 'tools/cli/src/main.ts', ...args);
-
-/** Links the packages of this workspace instead of installing them, and the projects of the product. */
-function linkPackages(): void {
-  const packages = join(product, 'node_modules');
-  mkdirSync(join(packages, '@jogakbo'), { recursive: true });
-  for (const name of readdirSync(join(repository, 'node_modules')))
-    if (name !== '@jogakbo') symlinkSync(join(repository, 'node_modules', name), join(packages, name));
-  for (const parent of ['apps', 'libs', 'libs/contracts', 'tools'])
-    for (const name of readdirSync(join(product, parent))) {
-      const project = join(product, parent, name);
-      if (!existsSync(join(project, 'package.json'))) continue;
-      const { name: packageName } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as {
-        name: string;
-      };
-      symlinkSync(relative(join(packages, '@jogakbo'), project), join(packages, packageName));
-      const own = join(repository, parent, name, 'node_modules');
-      if (existsSync(own)) symlinkSync(own, join(project, 'node_modules'));
-    }
-}
 
 async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
@@ -99,7 +72,7 @@ describe('a created workspace', () => {
     chmodSync(folder, 0o755);
     await createWorkspace({ folder: product, name: 'garden', git: false, report: () => undefined });
     if (isFull) spawnSync('npm', ['install'], { cwd: product, encoding: 'utf8' });
-    else linkPackages();
+    else linkPackages(product);
   }, 300_000);
   afterAll(async () => {
     await jogakbo('stop');

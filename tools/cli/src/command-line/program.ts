@@ -15,6 +15,7 @@ import { declareMap } from './map.ts';
 import { declareProjection } from './projection.ts';
 import { declarePs } from './ps.ts';
 import { declareRegistration } from './registration.ts';
+import { declareRemove } from './remove.ts';
 import { declareReplay } from './replay.ts';
 import { declareRestart } from './restart.ts';
 import { declareSeed } from './seed.ts';
@@ -74,6 +75,7 @@ export function createProgram(): Command {
     declareBuild,
     declareAffected,
     declareCompose,
+    declareRemove,
     declareDoctor,
     declareTest,
     declareServe,

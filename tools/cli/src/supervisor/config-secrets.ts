@@ -29,3 +29,9 @@ export function ensureConfigSecrets(state: StateFolder, apps: readonly Pick<App,
   writeJson(clientsFile, passwords);
   return { passwords, keyFile, clientsFile };
 }
+
+/** Removes the credentials of a service that was removed. */
+export function forgetConfigClient(state: StateFolder, service: string): void {
+  const { [service]: _removed, ...others } = readConfigClients(state) ?? {};
+  writeJson(getClientsFile(state), others);
+}

@@ -6,7 +6,15 @@ import { ensureConfigSecrets } from './config-secrets.ts';
 import { identifyProcess } from './processes.ts';
 import { claimRun, forgetRun, readRun, isSupervisorAlive, writeRun } from './run-record.ts';
 import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
-import { ensureSecrets, openState, readJson, type StateFolder, writeJson } from './state.ts';
+import {
+  ensureSecrets,
+  forgetSecrets,
+  openState,
+  readJson,
+  readSecrets,
+  type StateFolder,
+  writeJson,
+} from './state.ts';
 
 let state: StateFolder;
 beforeEach(() => {
@@ -30,6 +38,16 @@ describe('secrets', () => {
       brokerAdministrator: first.brokerAdministrator,
       databaseAdministrator: first.databaseAdministrator,
     });
+    expect(statSync(join(state.folder, 'secrets.json')).mode & 0o777).toBe(0o600);
+  });
+
+  it('of a removed service are forgotten, and new ones are generated for its name', () => {
+    const { databasePasswords } = ensureSecrets(state, ['tea', 'cups']);
+    forgetSecrets(state, 'tea');
+    const { databasePasswords: after, ...others } = readSecrets(state)!;
+    expect(after).toEqual({ cups: databasePasswords.cups });
+    expect(JSON.stringify(others)).not.toContain('tea');
+    expect(ensureSecrets(state, ['tea']).databasePasswords.tea).not.toBe(databasePasswords.tea);
     expect(statSync(join(state.folder, 'secrets.json')).mode & 0o777).toBe(0o600);
   });
 

@@ -152,6 +152,17 @@ export function ensureSecrets(state: StateFolder, services: readonly string[] = 
   return secrets;
 }
 
+/** Removes the secrets of a service that was removed. The same rule as for ensureSecrets applies to its callers. */
+export function forgetSecrets(state: StateFolder, service: string): void {
+  const kept = readSecrets(state) ?? {};
+  const remaining = Object.entries(kept).map(([name, value]) => {
+    if (typeof value !== 'object') return [name, value] as const;
+    const { [service]: _removed, ...others } = value;
+    return [name, others] as const;
+  });
+  writeJson(getSecretsFile(state), Object.fromEntries(remaining));
+}
+
 export const hasSecrets = (state: StateFolder): boolean => existsSync(getSecretsFile(state));
 
 /** The ports of the last start by name: those of broker and database, of services, and `public`, which is the gateway's. */

@@ -50,6 +50,23 @@ export function getStoreBrokerUrl(state: StateFolder): string {
   return url.href;
 }
 
+/** The database of the store running here, as its administrator. If that is an external one, DATABASE_URL must be set. */
+export function getAdministratorUrl(state: StateFolder): string {
+  const database = findRunningStore(state)?.database;
+  if (!database) throw createNotRunningError();
+  if (database.kind === 'external') {
+    if (process.env.DATABASE_URL) return process.env.DATABASE_URL;
+    throw new CliError(`The store uses ${database.title}, and its password is not stored.`, {
+      remedies: ['set DATABASE_URL to the value used at the start, and run the command again'],
+    });
+  }
+  if (database.tls) return withCertificate(database.url, database.tls, administratorLogin);
+  const url = new URL(database.url);
+  url.username = administratorLogin;
+  url.password = readSecrets(state)?.databaseAdministrator ?? '';
+  return url.href;
+}
+
 /** Runs `work` on the database of a service, with the service's own login. @throws CliError with a remedy */
 export async function withDatabase<T>(
   state: StateFolder,

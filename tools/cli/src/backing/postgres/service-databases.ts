@@ -115,6 +115,33 @@ export async function ensureServiceDatabases(
   }
 }
 
+/**
+ * Deletes the database and the role of a service, if they exist. Ends the connections to the database.
+ * @param server with the login of an administrator
+ * @param owner as in `ensureServiceDatabases`
+ * @returns what was deleted, in words @throws CliError if the role belongs to another store; then nothing is changed
+ */
+export async function deleteServiceDatabase(
+  server: { kind: string; url: string },
+  service: string,
+  owner: string,
+): Promise<string> {
+  const name = getDatabaseName(service, server.kind);
+  const admin = new pg.Client({ connectionString: server.url, connectionTimeoutMillis: 5_000 });
+  admin.on('error', () => undefined);
+  await admin.connect();
+  try {
+    if (server.kind !== 'process') await assertRolesAreOwn(admin, [name], `jogakbo-${owner}`);
+    const escaped = admin.escapeIdentifier(name);
+    const { rowCount } = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+    await admin.query(`DROP DATABASE IF EXISTS ${escaped} WITH (FORCE)`);
+    await admin.query(`DROP ROLE IF EXISTS ${escaped}`);
+    return rowCount ? `deleted the database ${name}` : `there was no database ${name}`;
+  } finally {
+    await admin.end().catch(() => undefined);
+  }
+}
+
 /** @throws CliError if the comment of a role names another store. Roles of earlier versions have no comment. */
 async function assertRolesAreOwn(admin: pg.Client, names: string[], tag: string): Promise<void> {
   const { rows } = await admin.query<{ name: string }>(

@@ -32,6 +32,7 @@ export class Management {
       signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await response.text();
+    if (method === 'DELETE' && response.status === 404) return undefined as T;
     if (!response.ok) throw new Error(`${method} /api/${path}: ${response.status} ${text.slice(0, 300)}`);
     return (text ? JSON.parse(text) : undefined) as T;
   }
@@ -69,6 +70,16 @@ export class Management {
   /** Sets an operator policy. Queue declarations cannot exceed its limits. */
   setOperatorPolicy(name: string, policy: object): Promise<void> {
     return this.#call('PUT', `operator-policies/${encodeURIComponent(this.vhost)}/${name}`, policy);
+  }
+
+  /** Deletes a queue with its messages, or an exchange. Does nothing if there is none. */
+  delete(kind: 'queues' | 'exchanges', name: string): Promise<void> {
+    return this.#call('DELETE', `${kind}/${encodeURIComponent(this.vhost)}/${encodeURIComponent(name)}`);
+  }
+
+  /** Deletes a login. Does nothing if there is none. */
+  deleteUser(name: string): Promise<void> {
+    return this.#call('DELETE', `users/${encodeURIComponent(name)}`);
   }
 
   /** Imports definitions in one request. Keeps all others. */

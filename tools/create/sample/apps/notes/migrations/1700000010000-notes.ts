@@ -7,7 +7,7 @@ export class Notes1700000010000 implements MigrationInterface {
         note_id uuid PRIMARY KEY,
         member_id uuid NOT NULL,
         text text NOT NULL,
-        written_at timestamptz NOT NULL
+        added_at timestamptz NOT NULL
       )`);
   }
 

@@ -18,7 +18,7 @@ export class ListNotesHandler {
       order: { noteId: 'DESC' },
       take: limit + 1,
     });
-    const { items, nextCursor } = toPage(found, limit, ({ noteId }) => noteId);
+    const { items, nextCursor } = toPage(found, limit, (last) => last.noteId);
     return { items: items.map(toPublicNote), nextCursor };
   }
 }

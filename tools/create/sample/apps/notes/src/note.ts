@@ -1,5 +1,5 @@
 import type { Body } from '@jogakbo/contract';
-import type { NoteWritten } from '@jogakbo/contracts-notes';
+import type { NoteAdded } from '@jogakbo/contracts-notes';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 @Entity('note')
@@ -14,14 +14,14 @@ export class Note {
   @Column('text')
   text: string;
 
-  @Column('timestamptz', { name: 'written_at' })
-  writtenAt: Date;
+  @Column('timestamptz', { name: 'added_at' })
+  addedAt: Date;
 }
 
 /** The note as commands, queries and events show it. */
-export const toPublicNote = ({ noteId, memberId, text, writtenAt }: Note): Body<typeof NoteWritten> => ({
+export const toPublicNote = ({ noteId, memberId, text, addedAt }: Note): Body<typeof NoteAdded> => ({
   noteId,
   memberId,
   text,
-  writtenAt: writtenAt.toISOString(),
+  addedAt: addedAt.toISOString(),
 });

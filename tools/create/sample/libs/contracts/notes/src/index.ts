@@ -1,12 +1,12 @@
 import { createPageSchema, Id, multilineText, pageQuery, service, Timestamp } from '@jogakbo/contract';
 import { z } from 'zod';
 
-export const notes = service('notes', 'Short notes of members, which everyone can read.');
+export const notes = service('notes', 'The notes of members, which everyone can read.');
 
-const Note = z.object({ noteId: Id, memberId: Id, text: z.string(), writtenAt: Timestamp });
+const Note = z.object({ noteId: Id, memberId: Id, text: z.string(), addedAt: Timestamp });
 
-export const WriteNote = notes.command('write-note', {
-  description: 'Writes a note.',
+export const AddNote = notes.command('add-note', {
+  description: 'Adds a note.',
   input: z.strictObject({ text: multilineText(2_000) }),
   output: Note,
   rejections: { 'empty-note': 422 },
@@ -23,4 +23,4 @@ export const ListNotes = notes.query('list-notes', {
   access: 'public',
 });
 
-export const NoteWritten = notes.event('note-written', Note);
+export const NoteAdded = notes.event('note-added', Note, { subject: 'noteId' });
