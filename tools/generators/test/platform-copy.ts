@@ -27,6 +27,8 @@ export const readLock = (root: string): LockFile => readJson<LockFile>(join(root
 export class PlatformCopy {
   readonly folder = mkdtempSync(join(tmpdir(), 'jogakbo-generators-'));
   readonly root = join(this.folder, 'workspace');
+  /** The build cache of this workspace: the services are the same, so what it has built is not built again. */
+  readonly buildCache = process.env['NX_CACHE_DIRECTORY'] ?? join(repository, '.nx/cache');
 
   constructor() {
     // If the tests run as root, PostgreSQL runs as another user.
@@ -69,6 +71,7 @@ export class PlatformCopy {
         NO_COLOR: '1',
         NX_DAEMON: 'false',
         NX_TUI: 'false',
+        NX_CACHE_DIRECTORY: this.buildCache,
         JOGAKBO_BROKER: 'local',
         ...settings,
       },
