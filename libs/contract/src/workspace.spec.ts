@@ -46,6 +46,8 @@ describe('the manifest of an app', () => {
         uses: [],
         database: false,
         heap: { young: 4, old: 128 },
+        egress: [],
+        scaleToZero: false,
         settings: [],
         secrets: [],
       },

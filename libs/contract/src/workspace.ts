@@ -65,6 +65,21 @@ export const providedSettings = [
 ] as const;
 export type ProvidedSetting = (typeof providedSettings)[number];
 
+/**
+ * A destination of connections, in addition to the broker and the own database: a service of this workspace that is called
+ * over HTTP, or ports of hosts outside. NetworkPolicies permit nothing else.
+ */
+const Egress = z.union([
+  z.strictObject({ service: z.string().min(1) }),
+  z.strictObject({
+    /** The name of the destination for people. */
+    to: z.string().min(1),
+    ports: z.array(z.int().min(1).max(65_535)).min(1),
+    /** The network of its addresses. By default all public addresses. */
+    cidr: z.union([z.cidrv4(), z.cidrv6()]).optional(),
+  }),
+]);
+
 /** What an app declares about itself: the field `jogakbo` of its package.json. */
 export const AppManifest = z.strictObject({
   /** The owning team. */
@@ -79,6 +94,10 @@ export const AppManifest = z.strictObject({
   heap: z.strictObject({ young: z.int().min(1).default(4), old: z.int().min(32).default(128) }).prefault({}),
   /** The preferred port on this machine, which stays the same between starts. Without it, any free port is used. */
   port: z.int().min(1).max(65_535).optional(),
+  /** Destinations of its connections, besides the broker and its database. */
+  egress: z.array(Egress).default([]),
+  /** Whether an orchestrator may stop all instances while no message waits. Not for a service that answers queries. */
+  scaleToZero: z.boolean().default(false),
   /** Settings that it gets from the facts of the workspace. */
   settings: z.array(z.enum(providedSettings)).default([]),
   /** Settings that no other service gets, by value or as `NAME_FILE`. */

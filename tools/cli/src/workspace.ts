@@ -17,6 +17,7 @@ export interface App {
   folder: string;
   /** The entry point, relative to the workspace. */
   main: string;
+  version: string;
   hasDatabase: boolean;
   /** What its package.json declares. */
   manifest: AppManifest;
@@ -31,14 +32,16 @@ export function listApps(workspace = root): App[] {
     .flatMap((name) => {
       const file = join(apps, name, 'package.json');
       if (!existsSync(file)) return [];
-      const { main, jogakbo } = JSON.parse(readFileSync(file, 'utf8')) as {
-        main?: string;
-        jogakbo?: unknown;
-      };
+      const {
+        main,
+        version = '0.0.0',
+        jogakbo,
+      } = JSON.parse(readFileSync(file, 'utf8')) as { main?: string; version?: string; jogakbo?: unknown };
       if (main !== 'dist/main.js') return [];
       const manifest = parseAppManifest(jogakbo, join('apps', name, 'package.json'));
       const hasDatabase = manifest.database;
-      return [{ name, folder: join(apps, name), main: join('apps', name, main), hasDatabase, manifest }];
+      const folder = join(apps, name);
+      return [{ name, folder, main: join('apps', name, main), version, hasDatabase, manifest }];
     });
 }
 

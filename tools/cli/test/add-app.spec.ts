@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
+import { renderFiles as renderKubernetesFiles } from '@jogakbo/delivery/src/kubernetes/files.ts';
 import { computePermissions } from '@jogakbo/messaging/permissions';
 
 const repository = join(import.meta.dirname, '..', '..', '..');
@@ -28,6 +29,7 @@ const { getPublicKeys } = await import('../src/backing/rabbitmq/deploy-step.ts')
 const { readBusDescriptions } = await import('../src/bus-descriptions.ts');
 const { readStoreMap, renderFiles } = await import('../src/commands/map.ts');
 const { buildComposeFile } = await import('../src/compose/compose-file.ts');
+const { readWorkspaceDeclaration } = await import('../src/kubernetes-declaration.ts');
 
 /** What a developer writes: two folders. The build writes bus.json from the code. */
 const ownFiles: Record<string, string> = {
@@ -53,8 +55,11 @@ const ownFiles: Record<string, string> = {
   'libs/contracts/gift-cards/package.json': '{"name": "@jogakbo/contracts-gift-cards"}',
   'libs/contracts/gift-cards/src/index.ts': 'export {};\n',
 };
-/** `jogakbo compose --write`, `jogakbo map --write` and `npm install` write these, never people. */
-const generatedFiles = ['docker-compose.yml', 'docs/map/README.md', 'docs/map/map.svg', 'package-lock.json'];
+/** `jogakbo compose`, `map` and `kubernetes` with `--write`, and `npm install` write these, never people. */
+const generatedFiles = [
+  ...['docker-compose.yml', 'docs/map/README.md', 'docs/map/map.svg', 'package-lock.json'],
+  'deploy/kubernetes/{base,backing/*}/*.yaml',
+];
 const secretFiles = ['.env', '.jogakbo/**/*'];
 
 function addApp(): void {
@@ -130,6 +135,7 @@ async function deriveAll() {
     permissions: computePermissions(readBusDescriptions(listApps()), 'operator'),
     map: renderFiles(readStoreMap()),
     composeFile: buildComposeFile(listApps(), await readWorkspaceConfig(folder)),
+    kubernetes: renderKubernetesFiles(await readWorkspaceDeclaration(), '0.1.0'),
     secrets: makeSecrets(),
   };
 }
@@ -142,7 +148,7 @@ describe('a new app', () => {
 
   beforeAll(async () => {
     for (const path of globSync(
-      '{jogakbo.config.ts,apps/*/package.json,apps/*/dist/bus.json,libs/**/package.json}',
+      '{jogakbo.config.ts,apps/*/package.json,apps/*/dist/bus.json,libs/**/package.json,deploy/*.sh}',
       {
         cwd: repository,
         exclude: ['**/node_modules'],
@@ -206,9 +212,17 @@ describe('a new app', () => {
     expect(during.map['README.md']).toContain('printer');
   });
 
+  it('is in the Kubernetes objects', () => {
+    const isNew = (path: string) => !(path in before.kubernetes);
+    expect(Object.keys(during.kubernetes).filter(isNew)).toEqual(['base/gift-cards.yaml']);
+    expect(during.kubernetes['base/gift-cards.yaml']).toContain('name: gift-cards-migrate\n');
+    expect(during.kubernetes['base/kustomization.yaml']).toContain('- gift-cards.yaml\n');
+    expect(during.kubernetes['backing/operators/postgres.yaml']).toContain('owner: gift_cards\n');
+  });
+
   it('is gone everywhere after its removal', () => {
     expect(JSON.stringify({ ...after, permissions: [...after.permissions] })).not.toMatch(/gift.cards/i);
-    for (const key of ['apps', 'databases', 'permissions', 'map', 'composeFile'] as const)
+    for (const key of ['apps', 'databases', 'permissions', 'map', 'composeFile', 'kubernetes'] as const)
       expect(after[key]).toEqual(before[key]);
   });
 });

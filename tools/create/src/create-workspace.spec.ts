@@ -103,6 +103,14 @@ describe('npm run create', () => {
       expect(read('docker-compose.yml')).toContain('args: { SERVICE: notes, ');
     });
 
+    it('whose Kubernetes objects are those of its own services', () => {
+      const base = files.filter((path) => path.startsWith('deploy/kubernetes/base/'));
+      expect(base).toContain('deploy/kubernetes/base/notes.yaml');
+      expect(base).toHaveLength(2 + 5);
+      expect(read('deploy/kubernetes/base/kustomization.yaml')).toContain('namespace: garden\n');
+      expect(read('deploy/kubernetes/base/notes.yaml')).toContain('image: garden/notes:');
+    });
+
     it('whose scripts exist', () => {
       const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
       for (const script of Object.values(scripts))

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
-import { writeComposeFile, writeMap } from './generated-files.ts';
+import { buildApps, writeComposeFile, writeKubernetesFiles, writeMap } from './generated-files.ts';
 import { copyLock, writeManifest } from './manifest.ts';
 
 export const repository = resolve(import.meta.dirname, '..', '..', '..');
@@ -69,8 +69,10 @@ export async function createWorkspace({ folder, name, git, report }: CreateOptio
   copyLock(repository, folder);
   report('wrote package.json and package-lock.json');
   await writeComposeFile(folder);
-  await writeMap(folder, [sample, repository], report);
-  report('wrote docker-compose.yml and docs/map');
+  const apps = await buildApps(folder, [sample, repository], report);
+  writeMap(folder, apps);
+  await writeKubernetesFiles(folder, apps);
+  report('wrote docker-compose.yml, docs/map and deploy/kubernetes');
   if (git) makeRepository(folder);
 }
 

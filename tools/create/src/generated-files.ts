@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { renderFiles, readStoreMap } from '@jogakbo/cli/src/commands/map.ts';
 import { buildComposeFile } from '@jogakbo/cli/src/compose/compose-file.ts';
 import { build } from '@jogakbo/cli/src/supervisor/build.ts';
-import { listApps } from '@jogakbo/cli/src/workspace.ts';
+import { readWorkspaceDeclaration, readWorkspaceVersion } from '@jogakbo/cli/src/kubernetes-declaration.ts';
+import { type App, listApps } from '@jogakbo/cli/src/workspace.ts';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
+import { renderFiles as renderKubernetesFiles, writeFiles } from '@jogakbo/delivery/src/kubernetes/files.ts';
 
 /** Writes docker-compose.yml of a product. @param folder has all projects of the product and jogakbo.config.ts already */
 export async function writeComposeFile(folder: string): Promise<void> {
@@ -13,15 +15,16 @@ export async function writeComposeFile(folder: string): Promise<void> {
 }
 
 /**
- * Writes docs/map of a product, from builds of the same services elsewhere: its packages are not installed yet.
- * @param origins the workspaces with these services
+ * Builds the services of a product elsewhere: its packages are not installed yet.
+ * @param origins the workspaces with the same services
+ * @returns the apps of the product, with the folders of these builds
  * @throws CliError if the services cannot be built
  */
-export async function writeMap(
+export async function buildApps(
   folder: string,
   origins: readonly string[],
   report: (text: string) => void,
-): Promise<void> {
+): Promise<App[]> {
   const findOrigin = (name: string) =>
     origins.map((origin) => join(origin, 'apps', name)).find((path) => existsSync(path))!;
   const apps = listApps(folder).map((app) => ({ ...app, folder: findOrigin(app.name) }));
@@ -30,8 +33,19 @@ export async function writeMap(
     report,
     new AbortController().signal,
   );
+  return apps;
+}
+
+/** Writes docs/map of a product. @param apps built */
+export function writeMap(folder: string, apps: readonly App[]): void {
   const target = join(folder, 'docs', 'map');
   mkdirSync(target, { recursive: true });
   for (const [name, text] of Object.entries(renderFiles(readStoreMap(apps))))
     writeFileSync(join(target, name), text);
+}
+
+/** Writes the generated files in deploy/kubernetes of a product. @param apps built */
+export async function writeKubernetesFiles(folder: string, apps: readonly App[]): Promise<void> {
+  const declaration = await readWorkspaceDeclaration(apps, folder);
+  writeFiles(folder, renderKubernetesFiles(declaration, readWorkspaceVersion(folder)));
 }

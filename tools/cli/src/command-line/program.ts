@@ -9,6 +9,7 @@ import { declareConfig } from './config.ts';
 import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
 import { declareDoctor } from './doctor.ts';
+import { declareKubernetes } from './kubernetes.ts';
 import { declareLogins } from './logins.ts';
 import { declareLogs } from './logs.ts';
 import { declareMap } from './map.ts';
@@ -75,6 +76,7 @@ export function createProgram(): Command {
     declareBuild,
     declareAffected,
     declareCompose,
+    declareKubernetes,
     declareRemove,
     declareDoctor,
     declareTest,

@@ -4,10 +4,9 @@ import { readBusDescriptions } from '../bus-descriptions.ts';
 import { drawMap } from '../map/map-drawing.ts';
 import { formatMap, formatMarkdown } from '../map/map-pages.ts';
 import { buildStoreMap, type Declared, type StoreMap } from '../map/store-map.ts';
-import { build } from '../supervisor/build.ts';
-import { CliError, UsageError } from '../terminal/cli-error.ts';
-import { onSignals } from '../terminal/signals.ts';
+import { UsageError } from '../terminal/cli-error.ts';
 import { type App, listApps, root } from '../workspace.ts';
+import { buildServices } from './build-services.ts';
 
 export interface MapOptions {
   markdown?: boolean;
@@ -50,15 +49,4 @@ export const renderFiles = (current: StoreMap): Record<string, string> => ({
 /** The owner and the servers that package.json declares. */
 function readDeclared({ hasDatabase, manifest: { owner, uses } }: App): Declared {
   return { owner, uses: [...(hasDatabase ? ['PostgreSQL'] : []), ...uses] };
-}
-
-/** Reports on stderr, so that stdout contains only the map. */
-async function buildServices(): Promise<void> {
-  const abort = new AbortController();
-  const release = onSignals(() => abort.abort(new CliError('The build was interrupted.')));
-  try {
-    await build(undefined, (text) => console.error(text), abort.signal);
-  } finally {
-    release();
-  }
 }

@@ -85,10 +85,12 @@ export const broker = `\
     depends_on: { rabbitmq: { condition: service_healthy } }
 `;
 
+export const postgresImage = 'postgres:18.6';
+
 /** The container of the databases. create-databases.sh creates one for each of the secrets `<service>_database_url`. */
 export const formatPostgres = (databaseUrls: readonly string[]): string => `\
   postgres:
-    image: postgres:18.6
+    image: ${postgresImage}
     environment:
       POSTGRES_PASSWORD_FILE: /run/secrets/postgres_password
     secrets:
