@@ -34,7 +34,7 @@ describe('the base', () => {
           name: 'TOKEN_ISSUER',
           valueFrom: { configMapKeyRef: { name: 'store-settings', key: 'TOKEN_ISSUER' } },
         },
-        { name: 'RABBITMQ_URL_FILE', value: '/run/secrets/rabbitmq_url' },
+        { name: 'RABBITMQ_URL_FILE', value: '/run/secrets/service/rabbitmq_url' },
       ]),
     });
     expect(JSON.stringify(getContainer('Deployment', 'gateway'))).not.toMatch(/ROLES|DATABASE_URL/);
@@ -45,7 +45,7 @@ describe('the base', () => {
     const text = JSON.stringify(getPod('Deployment', 'gift-cards'));
     expect(text).toContain('{"name":"secrets","secret":{"secretName":"gift-cards","defaultMode":288}}');
     for (const name of ['DATABASE_URL', 'CONFIG_PASSWORD', 'SERVICE_KEY', 'CONFIG_CLIENTS'])
-      expect(text).toContain(`{"name":"${name}_FILE","value":"/run/secrets/${name.toLowerCase()}"}`);
+      expect(text).toContain(`{"name":"${name}_FILE","value":"/run/secrets/service/${name.toLowerCase()}"}`);
     // People choose it for an environment, or not at all.
     expect(text).not.toMatch(/PRINTER_KEY|UNUSED_KEY|secretKeyRef/);
   });
@@ -70,7 +70,7 @@ describe('the base', () => {
   it('migrates only services with a database, after which Argo CD starts them', () => {
     expect(getContainer('Job', 'gift-cards-migrate')).toMatchObject({
       command: ['node', 'dist/main.js', 'migrate'],
-      env: [{ name: 'DATABASE_URL_FILE', value: '/run/secrets/database_url' }],
+      env: [{ name: 'DATABASE_URL_FILE', value: '/run/secrets/service/database_url' }],
     });
     expect(find('Job', 'ledger-migrate')).toBeUndefined();
     const getWave = (object: KubernetesObject) =>

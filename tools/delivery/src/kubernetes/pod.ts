@@ -4,8 +4,11 @@ import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 
 /** The user `node` of the images. A number: Kubernetes cannot check that a name is not root's. */
 const user = 1000;
-/** Where services may read files that all users of the container may read: `readSetting` in libs/service. */
-export const secretsFolder = '/run/secrets';
+/**
+ * Services may read files in /run/secrets that all users of the container may read: `readSetting` in libs/service. A folder
+ * in it, because Podman, OpenShift and service meshes mount their own files there.
+ */
+export const secretsFolder = '/run/secrets/service';
 const secretsVolume = 'secrets';
 /** The only writable folder. */
 const temporaryFolder = '/tmp';

@@ -4,8 +4,10 @@ import type { IService } from 'kubernetes-models/v1/Service';
 import { buildConfigMap } from './base.ts';
 import type { ServerFacts } from './declarations.ts';
 import { names, selectPods, setWave, type KubernetesObject } from './objects.ts';
-import { buildPodSecurity, containerSecurity, secretsFolder } from './pod.ts';
+import { buildPodSecurity, containerSecurity } from './pod.ts';
 
+/** Where deploy/create-databases.sh reads the addresses of the databases. */
+const secretsFolder = '/run/secrets';
 /** The users of the official images of RabbitMQ and PostgreSQL. */
 const serverUser = 999;
 

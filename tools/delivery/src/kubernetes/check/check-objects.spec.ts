@@ -100,7 +100,11 @@ describe('the check of Kubernetes objects', () => {
     ],
     [
       'a missing key of a Secret',
-      () => getContainer('Deployment', 'ledger').env.push({ name: 'TEA_FILE', value: '/run/secrets/tea' }),
+      () =>
+        getContainer('Deployment', 'ledger').env.push({
+          name: 'TEA_FILE',
+          value: '/run/secrets/service/tea',
+        }),
       'Deployment ledger: TEA_FILE names the key tea, which the Secret ledger does not have',
     ],
     [
