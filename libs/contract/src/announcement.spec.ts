@@ -36,8 +36,8 @@ describe('an announcement', () => {
 
   it('is accepted with and without what its service uses of others', () => {
     const uses = [
-      { name: 'catalog.find.v2', kind: 'query', sends: {}, receives: null, rejections: ['gone'] },
-      { name: 'catalog.found', kind: 'event', receives: { type: 'object' } },
+      { name: 'library.find.v2', kind: 'query', sends: {}, receives: null, rejections: ['gone'] },
+      { name: 'library.found', kind: 'event', receives: { type: 'object' } },
     ];
     expect(Announcement.parse(createAnnouncement({}, { uses })).contract.uses).toEqual(uses);
     expect(Announcement.parse(createAnnouncement()).contract.uses).toBeUndefined();
@@ -46,8 +46,8 @@ describe('an announcement', () => {
   it.each<[string, object, object]>([
     ['another service in its contract', {}, { service: 'identity' }],
     ['a use of its own request', {}, { uses: [{ name: 'search.find', kind: 'query' }] }],
-    ['a use without a name', {}, { uses: [{ name: 'catalog', kind: 'query' }] }],
-    ['an invalid schema of a use', {}, { uses: [{ name: 'catalog.find', kind: 'query', sends: 5 }] }],
+    ['a use without a name', {}, { uses: [{ name: 'library', kind: 'query' }] }],
+    ['an invalid schema of a use', {}, { uses: [{ name: 'library.find', kind: 'query', sends: 5 }] }],
     ['an invalid service name in its contract', {}, { service: 'identity@evil' }],
     ['a suffix after its own name', { service: 'search@evil' }, { service: 'search@evil' }],
     ['an upper-case name', { service: 'Search', instance: 'Search-1' }, { service: 'Search' }],

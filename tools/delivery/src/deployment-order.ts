@@ -5,7 +5,7 @@ export interface Precedence {
 }
 
 /**
- * Orders services for their deployment.
+ * Sorts services for their deployment.
  * @param services the names @param precedences what must be deployed first
  * @param preferred by service, those that are deployed first where no precedence decides
  * @returns `order` has all services; those of a cycle come where the precedences with others permit

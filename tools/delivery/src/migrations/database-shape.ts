@@ -36,7 +36,7 @@ const isOwnTable = `relkind IN ('r', 'p', 'v', 'm', 'f') AND relname <> 'migrati
 const relationName = `CASE nspname WHEN 'public' THEN relname ELSE nspname || '.' || relname END`;
 const from = `pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace`;
 
-/** Reads the shape of a PostgreSQL database from its catalog. */
+/** Reads the shape of a PostgreSQL database from its system tables. */
 export async function readDatabaseShape(query: QueryDatabase): Promise<DatabaseShape> {
   const relations = await readColumns(query);
   await readConstraints(query, relations);
