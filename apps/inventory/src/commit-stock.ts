@@ -1,6 +1,6 @@
 import type { Body } from '@jogakbo/contract';
 import { CommitStock, StockCommitted } from '@jogakbo/contracts-inventory';
-import type { UnitOfWork } from '@jogakbo/consistency';
+import { OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { lockReservation, setStatus } from './reservation.ts';
@@ -17,12 +17,15 @@ export class CommitStockHandler {
   async handle({ orderId }: Body<typeof CommitStock>, work: UnitOfWork) {
     const { tx, publish } = work;
     const reservation = await lockReservation(tx, orderId);
-    if (!reservation) throw new Error(`order ${orderId} has no reservation yet`);
+    if (!reservation) throw new OutOfOrder(`order ${orderId} has no reservation yet`);
     const { status, lines } = reservation;
     // Returned: the order was cancelled while this command was in flight.
     if (status === 'sold' || status === 'returned') return;
     if (status === 'refused')
-      throw new Error(`order ${orderId} was confirmed, but its reservation was refused`);
+      throw CommitStock.reject(
+        'reservation-refused',
+        `order ${orderId} was confirmed, but its reservation was refused`,
+      );
 
     const stock = await lockStock(tx, lines);
     if (status === 'expired') {

@@ -1,3 +1,4 @@
+import { OutOfOrder } from '@jogakbo/consistency/out-of-order';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 /** A copy of the member data that mails need. Identity owns the original. */
@@ -14,11 +15,11 @@ export class Member {
 }
 
 /**
- * @throws Error if the member is not known yet. Events of members and of orders are not ordered relative to each other,
+ * @throws OutOfOrder if the member is not known yet. Events of members and of orders are not ordered relative to each other,
  *   so the message is retried.
  */
 export async function findMember(tx: EntityManager, memberId: string): Promise<Member> {
   const member = await tx.findOneBy(Member, { memberId });
-  if (!member) throw new Error(`member ${memberId} is not known yet`);
+  if (!member) throw new OutOfOrder(`member ${memberId} is not known yet`);
   return member;
 }

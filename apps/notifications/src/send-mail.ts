@@ -1,4 +1,4 @@
-import type { Body } from '@jogakbo/contract';
+import { platformRejection, type Body } from '@jogakbo/contract';
 import { SendMail } from '@jogakbo/contracts-notifications';
 import { OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -29,6 +29,7 @@ export class SendMailHandler {
    * Holds a session-level advisory lock, which ends with the process: no two instances send the same mail, and if one is
    * killed, another can continue immediately. No transaction is open during the send.
    * @returns the next mail about the same order
+   * @throws Rejection if there is no such mail
    * @throws OutOfOrder if another instance is sending it, or an earlier mail about the same order is not sent
    */
   async #sendOnce(mailId: string): Promise<string | undefined> {
@@ -50,7 +51,7 @@ export class SendMailHandler {
 
   async #send(session: QueryRunner, mailId: string): Promise<string | undefined> {
     const mail = await session.manager.findOneBy(Mail, { mailId });
-    if (!mail) throw new Error(`mail ${mailId} does not exist`);
+    if (!mail) throw platformRejection('not-found', `mail ${mailId} does not exist`);
     const unsent = mail.about ? await findUnsent(session, mail.about) : [];
     if (!mail.sentAt) {
       if (unsent.some(({ position }) => BigInt(position) < BigInt(mail.position)))

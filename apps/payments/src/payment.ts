@@ -3,6 +3,7 @@ import { aggregate } from '@jogakbo/consistency/aggregate';
 import { OutOfOrder } from '@jogakbo/consistency/out-of-order';
 import type { Money } from '@jogakbo/contracts-commerce';
 import {
+  CapturePayment,
   PaymentAuthorized,
   PaymentCaptured,
   PaymentDeclined,
@@ -84,10 +85,11 @@ export function toPaymentId(orderId: string): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/** Whether a payment can be captured now. @throws OutOfOrder if it is not authorized yet */
+/** Whether a payment can be captured now. @throws OutOfOrder if it is not authorized yet @throws Rejection if it is declined */
 export function canCapture(status: PaymentStatus | undefined): boolean {
   if (status === undefined) throw new OutOfOrder('the payment is not authorized yet');
-  if (status === 'declined') throw new Error('a declined payment cannot be captured');
+  if (status === 'declined')
+    throw CapturePayment.reject('payment-declined', 'a declined payment cannot be captured');
   return status === 'authorized';
 }
 

@@ -1,10 +1,8 @@
 import {
   describe,
   describeUses,
-  pageRoutes,
   type AnyContract,
   type AnyEvent,
-  type AnyRequest,
   type MigrationDescription,
   type ServiceDescription,
   type Uses,
@@ -16,6 +14,7 @@ import {
   SettingsReported,
 } from '@jogakbo/contracts-config';
 import { getHandledContracts } from '@jogakbo/messaging';
+import { describeContracts } from '@jogakbo/messaging/describe-contracts';
 import type { BusDescription } from '@jogakbo/messaging/grants';
 import type { Type } from '@nestjs/common';
 import { getMigrationName, serviceOptions, type MigrationClass, type ServiceOptions } from './service.ts';
@@ -30,12 +29,7 @@ export function describeBus(module: Type): BusDescription {
   const { calls, receives } = listUses(options);
   return {
     service: contract.name,
-    contracts: [...contract.contracts.values()].map((one) => ({
-      name: one.name,
-      kind: one.kind,
-      ...(one.kind !== 'event' && one.sensitive && { sensitive: true }),
-      ...(isOffered(one) && { offered: toOffer(one) }),
-    })),
+    contracts: describeContracts(contract),
     calls: listNames(calls),
     subscribesTo: listNames(receives),
     publishes: listNames([SettingsReported]),
@@ -67,39 +61,32 @@ function listUses(options: ServiceOptions): Uses {
   const isForeign = ({ service }: AnyContract): boolean => service !== contract.name;
   return {
     calls: [...calls, ReadSettings].filter(isForeign),
-    receives: [...getSubscriptions(options), SettingsChanged, SettingsRequested].filter(isForeign),
+    receives: [...listSubscribedEvents(options), SettingsChanged, SettingsRequested].filter(isForeign),
     publishes: [SettingsReported].filter(isForeign),
   };
 }
 
-/** Whether the gateway calls it: it has a route, serves pages, or is the fallback of a request that does. */
-const isOffered = (one: AnyContract): one is AnyRequest =>
-  one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
-
-const toOffer = ({ http, pages, access, priority }: AnyRequest) => ({
-  asks: http?.wait ? [http.wait.answer.name] : [],
-  subscribesTo: (http?.wait?.until ?? []).map(({ name }) => name),
-  routes: [...(http ? [http.route] : []), ...(pages ? pageRoutes(pages.path) : [])],
-  ...(access && { access }),
-  ...(priority && { priority }),
-});
-
 const listNames = (contracts: readonly AnyContract[]): string[] =>
   [...new Set(contracts.map(({ name }) => name))].sort();
 
-/** The events of handlers, sagas, projections and soft state; for the config server also `SettingsReported`. */
-function getSubscriptions({ contract, handlers, listensTo, sagas, projections }: ServiceOptions): AnyEvent[] {
+/** The events that handlers, sagas and projections receive from the queue of the service. */
+export function listHandledEvents({ handlers, sagas, projections }: ServiceOptions): AnyEvent[] {
   return [
-    ...(listensTo ?? []),
     ...(handlers ?? []).flatMap(getHandledContracts).filter((one) => one.kind === 'event'),
     ...(sagas ?? []).flatMap(({ start, transitions }) => [
       ...(start.contract.kind === 'event' ? [start.contract] : []),
       ...[...transitions.values()].map(({ event }) => event as AnyEvent),
     ]),
     ...(projections ?? []).flatMap(({ foreign }) => [...foreign.values()].map(({ event }) => event)),
-    ...(contract.name === ReadSettings.service ? [SettingsReported] : []),
   ];
 }
+
+/** Also those of soft state; for the config server also `SettingsReported`. */
+const listSubscribedEvents = (options: ServiceOptions): AnyEvent[] => [
+  ...(options.listensTo ?? []),
+  ...listHandledEvents(options),
+  ...(options.contract.name === ReadSettings.service ? [SettingsReported] : []),
+];
 
 /**
  * Restricts what a service sends: its own contracts, and the requests that it declares as `calls`. The broker would reject

@@ -1,3 +1,4 @@
+export { listHandledEvents } from './bus.ts';
 export { createDataSource } from './data-source.ts';
 export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';

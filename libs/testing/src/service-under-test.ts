@@ -15,7 +15,6 @@ import {
   BrokerConnection,
   childTraceparent,
   contextHeaders,
-  encodeEvent,
   encodeRequest,
   encryptFor,
   exchanges,
@@ -23,7 +22,6 @@ import {
   Listener,
   Publisher,
   RabbitClient,
-  getSubject,
   type CallContext,
   type Caller,
 } from '@jogakbo/messaging';
@@ -42,7 +40,9 @@ import {
   type Private,
   type PrivateBroker,
 } from './backing-services.ts';
+import { takeDeadLetters, type DeadLetter } from './dead-letters.ts';
 import { eventually } from './eventually.ts';
+import { publishEvent } from './publish-event.ts';
 import { startStub, type RunningStub, type StubAnswers, type StubbedService } from './stubbed-service.ts';
 
 export interface RequestOptions {
@@ -195,23 +195,12 @@ export class ServiceUnderTest {
 
   /** Publishes an event in the name of its service. @param id to publish the same event again */
   async announce(message: Message<AnyEvent>, id: string = randomUUIDv7()): Promise<void> {
-    const { contract, data } = message;
-    const encoded = encodeEvent(
-      {
-        id,
-        name: contract.name,
-        source: contract.service,
-        subject: getSubject(contract, data),
-        time: new Date(),
-        data,
-      },
-      contextHeaders(undefined),
-    );
-    await this.publisher.publish({
-      exchange: exchanges.events(contract.name),
-      routingKey: contract.name,
-      ...encoded,
-    });
+    await publishEvent(this.publisher, message, id);
+  }
+
+  /** Removes the dead letters of the service from their queue, and returns them. */
+  takeDeadLetters(): Promise<DeadLetter[]> {
+    return takeDeadLetters(this.connection, serviceOptions(this.module).contract.name);
   }
 
   /** All events of this kind that the service has published. */

@@ -1,17 +1,30 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { CallPolicy, type AnyContract, type AnyRequest, type Body } from '@jogakbo/contract';
+import {
+  CallPolicy,
+  type AnyContract,
+  type AnyRequest,
+  type Body,
+  type ServiceDescription,
+} from '@jogakbo/contract';
 import {
   Announcer,
   type BrokerConnection,
   DecryptionKeys,
+  type Grants,
   type Publisher,
   RabbitServer,
   ServiceKey,
   withCall,
 } from '@jogakbo/messaging';
 
+/** How a request arrived at a stub. */
+export interface ReceivedRequest {
+  /** Whether its sender waits for the answer: it does not if a saga sent it. */
+  isAwaited: boolean;
+}
+
 /** The requests that a stub answers, each with the function that computes its answer. */
-export type StubAnswers = Iterable<[AnyRequest, (data: never) => unknown]>;
+export type StubAnswers = Iterable<[AnyRequest, (data: never, request: ReceivedRequest) => unknown]>;
 
 /** A stub of another service, with the requests that it has received. */
 export interface StubbedService {
@@ -22,34 +35,45 @@ export interface RunningStub extends StubbedService {
   close(): Promise<void>;
 }
 
-/** Answers the requests of one service over the real broker, and records them. */
-export async function startStub({
-  connection,
-  publisher,
-  service,
-  answers,
-}: {
+export interface StubOptions {
   connection: BrokerConnection;
   publisher: Publisher;
   service: string;
   answers: StubAnswers;
-}): Promise<RunningStub> {
+  /** By default a random one. If every service has a login of its own, senders know only the registered key. */
+  key?: ServiceKey;
+  /** Required if every service has a login of its own. */
+  grants?: () => Grants;
+  /** Milliseconds until a failed message is tried again. */
+  retryDelays?: readonly number[];
+  /** False for a stub that runs for long: `received` stays empty. */
+  isRecording?: boolean;
+  /** What it announces; by default no request, so that the gateway has no routes to it. */
+  contract?: ServiceDescription;
+}
+
+/** Answers the requests of one service over the real broker, and records them. */
+export async function startStub(options: StubOptions): Promise<RunningStub> {
+  const { connection, publisher, service, answers, grants } = options;
+  const { key = ServiceKey.random(), isRecording = true } = options;
   const received: { contract: AnyContract; data: unknown }[] = [];
-  const decryption = new DecryptionKeys(ServiceKey.random());
+  const decryption = new DecryptionKeys(key);
   const server = new RabbitServer({
-    ...{ service, decryption, connection, publisher },
-    retryDelays: [50, 100, 200],
+    ...{ service, key, decryption, connection, publisher },
+    ...(grants && { grants }),
+    retryDelays: options.retryDelays ?? [50, 100, 200],
   });
   for (const [contract, answer] of answers) {
     server.addContractHandler(contract, async (data, context) => {
-      received.push({ contract, data });
-      return withCall(context.incoming.callContext, () => answer(data as never));
+      if (isRecording) received.push({ contract, data });
+      const { callContext, replyTo } = context.incoming;
+      return withCall(callContext, () => answer(data as never, { isAwaited: replyTo !== undefined }));
     });
   }
   await new Promise<void>((resolve, reject) => {
     void server.listen((error) => (error ? reject(error as Error) : resolve()));
   });
-  const announcer = createAnnouncer(connection, publisher, service, decryption);
+  const announcer = createAnnouncer(options, decryption);
   await announcer.open();
   return {
     received: <C extends AnyRequest>(contract: C) =>
@@ -62,21 +86,25 @@ export async function startStub({
 
 /** Announces the key of the stub: callers need it to encrypt sensitive requests. */
 function createAnnouncer(
-  connection: BrokerConnection,
-  publisher: Publisher,
-  service: string,
+  { connection, publisher, service, contract }: StubOptions,
   { publicKeys }: DecryptionKeys,
 ): Announcer {
+  const instance = `${service}-${randomUUIDv7().slice(-12)}`;
+  const startedAt = new Date().toISOString();
   return new Announcer(connection, publisher, () => ({
-    service,
+    ...{ service, instance, startedAt },
     version: '0.0.0',
-    instance: `${service}-${randomUUIDv7().slice(-12)}`,
     state: 'up',
     url: 'http://127.0.0.1:9',
-    startedAt: new Date().toISOString(),
     interval: 60,
     madeQueues: [],
     encryptionKeys: [...publicKeys],
-    contract: { service, description: '', policy: CallPolicy.parse({}), requests: [], events: [] },
+    contract: contract ?? {
+      service,
+      description: '',
+      policy: CallPolicy.parse({}),
+      requests: [],
+      events: [],
+    },
   }));
 }

@@ -44,7 +44,7 @@ export const Product = z.object({
   category: z.string(),
   price: Money,
   imageUrl: z.string(),
-  version: z.int(),
+  version: Version,
 });
 export type Product = z.infer<typeof Product>;
 
@@ -81,9 +81,9 @@ export const QuoteProducts = catalog.query('quote-products', {
       .optional(),
   }),
   output: z.object({
-    items: z.array(z.object({ productId: Id, name: z.string(), price: Money, version: z.int() })),
+    items: z.array(z.object({ productId: Id, name: z.string(), price: Money, version: Version })),
     earlier: z
-      .array(z.object({ productId: Id, version: z.int(), price: Money }))
+      .array(z.object({ productId: Id, version: Version, price: Money }))
       .default([])
       .describe('without versions of unknown price'),
   }),

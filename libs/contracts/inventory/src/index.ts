@@ -1,4 +1,4 @@
-import { Id, service } from '@jogakbo/contract';
+import { Id, service, Version } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const inventory = service('inventory', 'Stock and reservations.');
@@ -38,6 +38,7 @@ export const ReserveStock = inventory.command('reserve-stock', {
 export const CommitStock = inventory.command('commit-stock', {
   description: 'Marks the reserved pieces of an order as sold.',
   input: z.strictObject({ orderId: Id }),
+  rejections: { 'reservation-refused': 409 },
   subject: 'orderId',
 });
 
@@ -71,7 +72,7 @@ export const ReservationExpired = inventory.event(
 );
 export const StockChanged = inventory.event(
   'stock-changed',
-  z.object({ productId: Id, available: z.int(), version: z.int() }),
+  z.object({ productId: Id, available: z.int(), version: Version }),
   {
     subject: 'productId',
     description: 'The available quantity changed. A higher version is newer; some versions are skipped.',

@@ -158,16 +158,24 @@ export const PlaceOrder = orders.command('place-order', {
 
 export const StartCheckout = orders.command('start-checkout', {
   description: 'Starts the checkout of an order. Orders sends it to itself when it places the order.',
-  input: z.strictObject({
-    orderId: Id,
-    memberId: Id,
-    lines: z.array(z.strictObject({ productId: Id, quantity: z.int() })),
-    total: Money,
-    payment: z
-      .strictObject({ token: sensitive(z.string()) })
-      .optional()
-      .describe('absent if the total is 0'),
-  }),
+  input: z
+    .strictObject({
+      orderId: Id,
+      memberId: Id,
+      lines: z
+        .array(z.strictObject({ productId: Id, quantity: Quantity }))
+        .min(1)
+        .max(50),
+      total: Money,
+      payment: z
+        .strictObject({ token: sensitive(z.string().min(1).max(200)) })
+        .optional()
+        .describe('absent if the total is 0'),
+    })
+    .refine(({ total, payment }) => total.amount === 0 || payment, {
+      path: ['payment'],
+      message: 'is required if the total is above 0',
+    }),
   subject: 'orderId',
 });
 

@@ -22,6 +22,7 @@ export const AuthorizePayment = payments.command('authorize-payment', {
 export const CapturePayment = payments.command('capture-payment', {
   description: 'Captures the authorized payment.',
   input: z.strictObject({ orderId: Id }),
+  rejections: { 'payment-declined': 409 },
   subject: 'orderId',
 });
 

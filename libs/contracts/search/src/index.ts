@@ -1,4 +1,4 @@
-import { Id, createPageSchema, pageQuery, service } from '@jogakbo/contract';
+import { Id, createPageSchema, pageQuery, service, Version } from '@jogakbo/contract';
 import { CurrencyCode, Money } from '@jogakbo/contracts-commerce';
 import { z } from 'zod';
 
@@ -21,7 +21,7 @@ export const Hit = z.object({
   category: z.string(),
   price: Money,
   imageUrl: z.string(),
-  version: z.int(),
+  version: Version,
   available: z.int().optional(),
   score: z.number(),
 });

@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiDocument, type Access, type Operation } from './api-document.ts';
 import { until } from '../../src/jogakbo.ts';
-import { buildPath, generatePlainInput, type KnownValues } from './made-input.ts';
+import { type KnownValues } from '@jogakbo/testing/generated-values';
+import { buildPath, generatePlainInput } from './made-input.ts';
 import { TokenForge } from './token-forge.ts';
 import { type Answer, type Store } from '../../src/store.ts';
 

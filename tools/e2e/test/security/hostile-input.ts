@@ -3,7 +3,8 @@ import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiDocument, type JsonSchema, type Operation } from './api-document.ts';
 import { until } from '../../src/jogakbo.ts';
-import { buildPath, generatePlainInput, type Input, type KnownValues } from './made-input.ts';
+import { type KnownValues } from '@jogakbo/testing/generated-values';
+import { buildPath, generatePlainInput, type Input } from './made-input.ts';
 import { findObjects, forbiddenFields, generateFullBody } from './spoilt-input.ts';
 import { type Answer, type Store } from '../../src/store.ts';
 

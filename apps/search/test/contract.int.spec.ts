@@ -1,0 +1,4 @@
+import { contractTests } from '@jogakbo/testing/contract-tests';
+import { SearchModule } from '../src/search.module.ts';
+
+contractTests(SearchModule);
