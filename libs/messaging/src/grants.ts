@@ -80,6 +80,40 @@ export function withOffers(one: BusDescription, all: readonly BusDescription[]):
 }
 
 /**
+ * What a service does on the bus while two of its versions run side by side: everything that one of them does. A contract of
+ * both keeps the access policy of the current version.
+ */
+export function mergeDescriptions(current: BusDescription, next: BusDescription): BusDescription {
+  const unite = (a: readonly string[], b: readonly string[]) => [...new Set([...a, ...b])];
+  const added = next.contracts.filter(({ name }) => !current.contracts.some((one) => one.name === name));
+  const contracts = current.contracts.map((one) => {
+    const other = next.contracts.find(({ name }) => name === one.name);
+    const [offered, also] = [one.offered, other?.offered];
+    return {
+      ...one,
+      ...(one.sensitive || other?.sensitive ? { sensitive: true } : {}),
+      ...(also && {
+        offered: offered
+          ? {
+              ...offered,
+              asks: unite(offered.asks, also.asks),
+              subscribesTo: unite(offered.subscribesTo, also.subscribesTo),
+              routes: unite(offered.routes, also.routes),
+            }
+          : also,
+      }),
+    };
+  });
+  return {
+    ...current,
+    contracts: [...contracts, ...added],
+    calls: unite(current.calls, next.calls),
+    subscribesTo: unite(current.subscribesTo, next.subscribesTo),
+    publishes: unite(current.publishes, next.publishes),
+  };
+}
+
+/**
  * Determines at deploy time which services exist, which routes each of them holds and which keys it has. Publishes nothing:
  * see `publishGrants`.
  * @param described the descriptions of the current builds

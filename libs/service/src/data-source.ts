@@ -4,6 +4,8 @@ import { createPreparingClient } from './prepared-statements.ts';
 import { serviceOptions, type MigrationClass } from './service.ts';
 import type { DatabaseSettings } from './settings.ts';
 
+const runsOutsideTransaction = (Migration: MigrationClass): boolean => new Migration().transaction === false;
+
 /**
  * Creates a data source that runs no migrations: the deploy step does.
  * @param migrations by default all of the service
@@ -20,7 +22,9 @@ export function createDataSource(
     applicationName: contract.name,
     entities: entities ?? [],
     migrations,
-    migrationsTransactionMode: 'each',
+    // All or none: a failed deployment leaves the schema as it was. A migration may opt out, such as to create an index
+    // concurrently.
+    migrationsTransactionMode: migrations.some(runsOutsideTransaction) ? 'each' : 'all',
     synchronize: false,
     poolSize: databasePool,
     connectTimeoutMS: 5_000,

@@ -1,3 +1,4 @@
+import type { HandledMessage } from '@jogakbo/messaging';
 import { Controller, Get, Header, Inject, Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
@@ -27,7 +28,7 @@ export class Metrics {
   readonly #handled = new Histogram({
     name: 'messages_handled_seconds',
     help: 'Time from the arrival of a message to its settlement.',
-    labelNames: ['message', 'outcome'],
+    labelNames: ['message', 'kind', 'outcome'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [this.registry],
   });
@@ -47,8 +48,8 @@ export class Metrics {
       this.registry.registerMetric(ofProcess.getSingleMetric(name)!);
   }
 
-  readonly observeMessage = (handled: { name: string; outcome: string; seconds: number }): void => {
-    this.#handled.observe({ message: handled.name, outcome: handled.outcome }, handled.seconds);
+  readonly observeMessage = ({ name, kind, outcome, seconds }: HandledMessage): void => {
+    this.#handled.observe({ message: name, kind: kind ?? 'unknown', outcome }, seconds);
   };
 
   readonly countUnauthorizedSender = (kind: string): void => this.#unauthorized.inc({ kind });

@@ -124,12 +124,16 @@ async function migrate(
   const wanted = names.length > 0 ? selectMigrations(migrations, names) : migrations;
   const settings = loadDatabaseSettings(environment);
   const dataSource = await createDataSource(module, settings, wanted).initialize();
+  const lock = dataSource.createQueryRunner();
   try {
+    // Two deployments of the same service wait for each other.
+    await lock.query(`SELECT pg_advisory_lock(hashtext('migrations'))`);
     const done = await dataSource.runMigrations();
     if (names.length === 0) await new Projector(projections, dataSource, settings.databaseUrl).prepare();
     const list = done.map(({ name }) => name).join(', ');
     console.log(`${contract.name}: ${done.length} migrations run${list && `: ${list}`}`);
   } finally {
+    await lock.release();
     await dataSource.destroy();
   }
 }

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { consistencyMigrations, eventStoreMigrations, projection } from '@jogakbo/consistency';
 import { service } from '@jogakbo/contract';
 import { Service, start, type RunningService } from '@jogakbo/service';
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { createDataSource } from '../src/data-source.ts';
 import { createPrivateBroker, createPrivateDatabase, type Private } from '@jogakbo/testing';
 
 const pages = projection('pages', 1, 'CREATE TABLE page (id text PRIMARY KEY)');
@@ -23,6 +25,29 @@ beforeAll(async () => {
 afterAll(async () => {
   await library?.stop();
   await Promise.all(backing.map((one) => one.drop()));
+});
+
+class First1 implements MigrationInterface {
+  readonly name = 'First1';
+  up = (runner: QueryRunner) => runner.query('CREATE TABLE shelf (id text PRIMARY KEY)');
+  down = async () => undefined;
+}
+class Failing2 implements MigrationInterface {
+  readonly name = 'Failing2';
+  up = (runner: QueryRunner) => runner.query('ALTER TABLE missing ADD COLUMN id text');
+  down = async () => undefined;
+}
+
+it('migrations leave the schema as it was if one of them fails', async () => {
+  @Service({ contract: service('shelves'), migrations: [First1, Failing2], handlers: [] })
+  class ShelvesModule {}
+  const database = await createPrivateDatabase();
+  const dataSource = createDataSource(ShelvesModule, { databaseUrl: database.url, databasePool: 2 });
+  await dataSource.initialize();
+  await expect(dataSource.runMigrations()).rejects.toThrow('missing');
+  await expect(dataSource.query(`SELECT to_regclass('shelf') AS shelf`)).resolves.toEqual([{ shelf: null }]);
+  await dataSource.destroy();
+  await database.drop();
 });
 
 it('a service with projections starts before its migrations have run, and says so', async () => {

@@ -8,6 +8,7 @@ import { declareCompose } from './compose.ts';
 import { declareConfig } from './config.ts';
 import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
+import { declareDeploy, declareHistory, declareRollback, declareScale } from './deploy.ts';
 import { declareDoctor } from './doctor.ts';
 import { declareKubernetes } from './kubernetes.ts';
 import { declareLogins } from './logins.ts';
@@ -71,6 +72,10 @@ export function createProgram(): Command {
     declareRegistration,
     declareContracts,
     declareLogins,
+    declareDeploy,
+    declareRollback,
+    declareScale,
+    declareHistory,
     declareSplit,
     declareMap,
     declareBuild,

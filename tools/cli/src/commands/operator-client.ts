@@ -1,5 +1,5 @@
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
-import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
+import { readRun, isSupervisorAlive, type RunRecord } from '../supervisor/run-record.ts';
 import { readSecretSetting } from '../supervisor/secret-setting.ts';
 import { readStaff } from '../supervisor/staff.ts';
 import { type StateFolder } from '../supervisor/state.ts';
@@ -17,6 +17,13 @@ export interface OperatorClient {
   post<T>(path: string, body: unknown): Promise<T>;
   put<T>(path: string, body: unknown): Promise<T>;
   delete(path: string): Promise<void>;
+}
+
+/** @throws CliError if the store is not running, or not ready */
+export function findReadyStore(state: StateFolder): RunRecord {
+  const run = readRun(state);
+  if (run && isSupervisorAlive(run) && run.phase === 'ready') return run;
+  throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
 }
 
 interface OperatorLogin {
@@ -60,10 +67,7 @@ export async function asOperator<T>(
 }
 
 function findLogin(state: StateFolder): OperatorLogin {
-  const run = readRun(state);
-  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready') {
-    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
-  }
+  const run = findReadyStore(state);
   const operator = readStaff(state).find(({ roles }) => roles.includes('operator'));
   if (!operator) throw new CliError('staff.json has no operator.', { remedies: ['create one:  npm start'] });
   const { email, password } = operator;

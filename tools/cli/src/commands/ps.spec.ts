@@ -46,7 +46,16 @@ it('a broker whose container has ended is not ready', async () => {
     writeFileSync(join(folder, 'docker'), `#!/bin/sh\necho ${running}\n`, { mode: 0o755 });
     const broker = { kind: 'container', container: 'x', title: '', url: 'amqp://b', roots: [], since: 0 };
     const supervisor = { pid: 1, began: 'earlier' };
-    return buildRows({ supervisor, phase: 'ready', publicUrl: '', port: 1, since: 0, services: [], broker });
+    return buildRows({
+      supervisor,
+      phase: 'ready',
+      workspace: '/workspace',
+      publicUrl: '',
+      port: 1,
+      since: 0,
+      services: [],
+      broker,
+    });
   };
   expect((await inspect(true))[0]).toMatchObject({ service: 'broker', state: 'ready' });
   expect((await inspect(false))[0]).toMatchObject({ service: 'broker', state: 'ended', uptime: undefined });

@@ -1,14 +1,12 @@
 import { ControlClient } from '../supervisor/control-client.ts';
-import { CliError, UsageError } from '../terminal/cli-error.ts';
-import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
+import { UsageError } from '../terminal/cli-error.ts';
+import { findReadyStore } from './operator-client.ts';
 
 /** `jogakbo restart`: restarts the process of a service, in dense mode the service in it, and waits until it is ready. */
 export async function restart(name: string): Promise<number> {
   const state = openState();
-  const run = readRun(state);
-  if (!run || !isSupervisorAlive(run) || run.phase !== 'ready')
-    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
+  const run = findReadyStore(state);
   const names = run.services.map((service) => service.name);
   if (!names.includes(name)) {
     throw new UsageError(`The running store has no service called ${name}.`, {

@@ -25,6 +25,7 @@ import {
   claimServicePorts,
 } from '../supervisor/store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
+import { createNoPreparation } from '../supervisor/store-control.ts';
 import { type App, listApps, root } from '../workspace.ts';
 
 /** The environment of a served instance: a running store, or backing services started only for it. */
@@ -128,7 +129,7 @@ export async function startOwnEnvironment(
       versions: {},
       config: ensureConfigSecrets(state, listApps()),
     };
-    supervisor.setReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));
+    supervisor.setReady(createNoPreparation(`Only ${app.name} runs in this store.`));
     return {
       getLaunchCommand: async () => prepareLaunch(app, context),
       async renewLogin() {

@@ -1,28 +1,27 @@
-import { isDeepStrictEqual } from 'node:util';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Reply } from '@jogakbo/contract';
-import type { ExplainSettings, GetSettings } from '@jogakbo/contracts-config';
 import type { ListInstances } from '@jogakbo/contracts-registry';
-import { Shares, TrafficSplit } from '@jogakbo/messaging/split';
-import { describeEffect } from './config-screen.ts';
-import { CliError, UsageError } from '../terminal/cli-error.ts';
+import { Shares, type TrafficSplit } from '@jogakbo/messaging/split';
+import { UsageError } from '../terminal/cli-error.ts';
 import { asOperator, type OperatorClient } from './operator-client.ts';
 import { toPrintableJson } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { formatTable } from '../terminal/text-table.ts';
+import {
+  getCurrentSplit,
+  type Instances,
+  listInstances,
+  splitSetting,
+  waitForEffect,
+  writeSplit,
+} from './traffic-split.ts';
 
 export interface SplitOptions {
   end?: boolean;
   reason?: string;
   json?: boolean;
 }
-type Instances = Reply<typeof ListInstances>['items'];
 
-const setting = 'trafficSplit';
-const settingsPath = '/v1/ops/config/application';
 const remedies = ['npx jogakbo split --help'];
-/** Maximum wait until a change is in force in all instances. */
-const effectTimeoutMs = 3_000;
 
 /** Parses pairs such as `1.4.0=10%`. @throws UsageError if a pair is invalid */
 export function parseShares(pairs: string[]): Shares {
@@ -65,19 +64,6 @@ export function formatSplit(split: TrafficSplit, instances: Instances): string[]
   return formatTable([['service', 'version', 'share', 'instances'], ...rows]);
 }
 
-async function getCurrentSplit(client: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
-  const { items, version } = await client.get<Reply<typeof GetSettings>>(settingsPath);
-  const text = items.find(({ key }) => key === setting)?.value;
-  if (text === undefined) return { split: {}, version };
-  try {
-    return { split: TrafficSplit.parse(JSON.parse(text)), version };
-  } catch {
-    throw new CliError(`The ${setting} of the config server is invalid.`, {
-      remedies: [`npx jogakbo config set application --unset ${setting} --reason "invalid split"`],
-    });
-  }
-}
-
 async function list(client: OperatorClient, service: string | undefined, json?: boolean): Promise<number> {
   const [{ split }, { items }] = await Promise.all([
     getCurrentSplit(client),
@@ -88,11 +74,6 @@ async function list(client: OperatorClient, service: string | undefined, json?: 
   else if (Object.keys(wanted).length === 0) console.log('No calls are split.');
   else console.log(formatSplit(wanted, items).join('\n'));
   return 0;
-}
-
-async function listInstances(client: OperatorClient, service: string): Promise<Instances> {
-  const { items } = await client.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
-  return items;
 }
 
 /** @throws UsageError if no instance is running */
@@ -123,54 +104,17 @@ async function change(
   reason: string,
 ): Promise<number> {
   if (shares) await assertVersionsRun(client, service, Object.keys(shares));
-  const { split, version } = await getCurrentSplit(client);
-  if (isDeepStrictEqual(split[service], shares)) {
+  const written = await writeSplit(client, service, shares, reason);
+  if (!written) {
     console.log(shares ? 'This split is already in force.' : `The calls of ${service} are not split.`);
     return 0;
   }
   const instances = await listInstances(client, service);
-  const { [service]: _, ...others } = split;
-  const next = shares ? { ...others, [service]: shares } : others;
-  const value = Object.keys(next).length > 0 ? JSON.stringify(next) : null;
-  const written = await client.post<{ version: number }>(`${settingsPath}/versions`, {
-    reason,
-    version,
-    settings: [{ key: setting, value }],
-  });
   if (shares) console.log(formatSplit({ [service]: shares }, instances).join('\n'));
-  const onBus = instances.some(({ upstream }) => upstream === 'bus');
-  return reportEffect(client, ['gateway', ...(onBus ? [service] : [])], written.version, value);
-}
-
-/** Waits until the change is in force in the gateway and the service, and prints its effect. */
-async function reportEffect(
-  client: OperatorClient,
-  services: string[],
-  version: number,
-  after: string | null,
-): Promise<number> {
-  const until = Date.now() + effectTimeoutMs;
-  let wait = 100;
-  for (;;) {
-    const effects = await Promise.all(
-      [...new Set(services)].map(async (name) => {
-        const { instances } = await client.get<Reply<typeof ExplainSettings>>(
-          `/v1/ops/config/${name}/in-force`,
-        );
-        const from = `version ${version} of application/default `;
-        const effect = describeEffect(instances, [{ key: setting, after }], from);
-        return { name, ...effect, complete: effect.complete && instances.length > 0 };
-      }),
-    );
-    if (effects.every(({ complete }) => complete) || Date.now() > until) {
-      for (const { name, lines } of effects)
-        console.log(`${name}:${lines.join('').replace(`${setting}: `, '')}`);
-      return effects.some(({ refused }) => refused) ? 1 : 0;
-    }
-    // Each poll is a request to the gateway with a log line, so the interval doubles.
-    await pause(wait);
-    wait *= 2;
-  }
+  const effects = await waitForEffect(client, instances, service, written);
+  for (const { name, lines } of effects)
+    console.log(`${name}:${lines.join('').replace(`${splitSetting}: `, '')}`);
+  return effects.some(({ refused }) => refused) ? 1 : 0;
 }
 
 /** `jogakbo split`. */

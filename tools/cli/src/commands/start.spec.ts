@@ -14,6 +14,7 @@ const run: RunRecord = {
   // This process stands for the supervisor of another terminal.
   supervisor: identifyProcess(process.pid)!,
   phase: 'ready',
+  workspace: '/workspace',
   publicUrl: 'http://localhost:3999',
   port: 3999,
   since: 1,

@@ -39,6 +39,7 @@ it('kills a supervisor that does not stop, and ends services that it started in 
   const run: RunRecord = {
     supervisor,
     phase: 'starting',
+    workspace: '/workspace',
     publicUrl: 'http://localhost:1',
     port: 1,
     since: 1,

@@ -48,7 +48,15 @@ describe('checks of a start and of doctor', () => {
 
   it('report a killed supervisor', () => {
     const supervisor = { pid: process.pid, began: 'another time' };
-    writeRun(state, { supervisor, phase: 'ready', publicUrl: '', port: 1, since: 0, services: [] });
+    writeRun(state, {
+      supervisor,
+      phase: 'ready',
+      workspace: '/workspace',
+      publicUrl: '',
+      port: 1,
+      since: 0,
+      services: [],
+    });
     expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('was killed') });
     put('run.json', '{"supervisor":');
     expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('run.json') });
@@ -101,6 +109,7 @@ it('commands to copy quote paths with spaces', () => {
       writeRun(other, {
         supervisor: process_,
         phase: 'ready',
+        workspace: other.folder,
         publicUrl: '',
         port,
         since: 0,

@@ -7,7 +7,7 @@ import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { quoteForShell } from '../terminal/printable.ts';
 import { image } from '../backing/rabbitmq/docker-broker.ts';
 import { findFreePort, findPortHolder, isFree } from './ports.ts';
-import { readEnvironment, readFolder } from './processes.ts';
+import { readEnvironment } from './processes.ts';
 import { findInstalledBroker } from '../backing/rabbitmq/private-broker.ts';
 import { findMissingPackages } from './packages.ts';
 import { findPackagedPostgres, findPostgresUser } from '../backing/postgres/postgres-binaries.ts';
@@ -146,14 +146,13 @@ export async function checkRoutes(state: StateFolder): Promise<Check | undefined
 /** Finds the store of a service process, or of the process of dense mode: its state folder and workspace. */
 function findStore(pid: number): { folder: string; workspace: string } | undefined {
   const cache = readEnvironment(pid, 'NODE_COMPILE_CACHE');
-  const workspace = cache && readFolder(pid);
-  if (!cache || !workspace) return undefined;
+  if (!cache) return undefined;
   const folder = dirname(cache);
   const run = readRun({ folder });
   const isOurs = [...(run?.services ?? []), ...(run?.served ?? [])].some(
     ({ process }) => process?.pid === pid,
   );
-  return isOurs ? { folder, workspace } : undefined;
+  return run && isOurs ? { folder, workspace: run.workspace } : undefined;
 }
 
 const getStopCommand = ({ folder, workspace }: { folder: string; workspace: string }): string =>

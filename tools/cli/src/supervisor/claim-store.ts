@@ -14,6 +14,7 @@ import { type Report } from './start-events.ts';
 import { selectApps, type StartOptions } from './start-options.ts';
 import { keepPorts, type StateFolder } from './state.ts';
 import { Supervisor } from './supervisor.ts';
+import { root } from '../workspace.ts';
 
 /** Checks the prerequisites, ends processes of a killed supervisor, and claims the state folder. */
 export async function claimStore(
@@ -38,6 +39,7 @@ export async function claimStore(
     ...(options.onlyServes && { onlyServes: options.onlyServes }),
     ...(options.only && { only: options.only }),
     ...(options.dense && { dense: true }),
+    workspace: root,
     publicUrl: `http://localhost:${options.port}`,
     port: options.port,
     since: Date.now(),

@@ -1,7 +1,13 @@
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { NotReady } from '@jogakbo/delivery/src/engine.ts';
 import { CliError } from '../terminal/cli-error.ts';
-import { type ControlAnswer, type ControlRequest, getControlPath } from './control-socket.ts';
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  getControlPath,
+  type LocalRelease,
+} from './control-socket.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { type StateFolder } from './state.ts';
@@ -74,6 +80,26 @@ export class ControlClient {
     await this.#ask({ what: 'restart', service });
   }
 
+  /** Sets the number of instances. Resolves when new ones are ready and others have drained. @throws NotReady */
+  async scale(service: string, count: number): Promise<void> {
+    await this.#ask({ what: 'scale', service, count });
+  }
+
+  /** Migrates, and starts a version of a reserved service beside the current one. @throws NotReady */
+  async startVersion(release: LocalRelease): Promise<void> {
+    await this.#ask({ what: 'start-version', ...release });
+  }
+
+  /** Makes the version of a reserved service the current one. Resolves when the previous one has drained. */
+  async promote(service: string, version: string): Promise<void> {
+    await this.#ask({ what: 'promote', service, version });
+  }
+
+  /** Ends the version of a reserved service that runs beside the current one. */
+  async withdraw(service: string): Promise<void> {
+    await this.#ask({ what: 'withdraw', service });
+  }
+
   /** Shows the record in `ps` while this connection is open. */
   async recordServed(record: ServedRecord | undefined): Promise<void> {
     await this.#ask({ what: 'record-served', ...(record && { record }) });
@@ -92,8 +118,9 @@ export class ControlClient {
     const id = (this.#lastId += 1);
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) return reject(new CliError('The store has stopped.'));
-      this.#waiting.set(id, ({ value, error }) => {
+      this.#waiting.set(id, ({ value, error, lines }) => {
         if (error === undefined) resolve(value);
+        else if (lines) reject(new NotReady(error, lines));
         else reject(new CliError(error));
       });
       this.#socket.write(`${JSON.stringify({ id, ...request })}\n`);

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { NotReady } from '@jogakbo/delivery/src/engine.ts';
 import { eventually } from '@jogakbo/testing';
 import { ControlClient } from './control-client.ts';
-import { ControlSocket, getControlPath, type StoreControl } from './control-socket.ts';
+import { ControlSocket, getControlPath, type LocalRelease, type StoreControl } from './control-socket.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { openState, type StateFolder } from './state.ts';
@@ -33,6 +34,7 @@ describe('the control socket', () => {
   let state: StateFolder;
   let server: ControlSocket;
   let stopping = Promise.resolve();
+  let starting = Promise.resolve();
   let served: ServedRecord[];
   const calls: string[] = [];
 
@@ -40,6 +42,7 @@ describe('the control socket', () => {
     folder = mkdtempSync(join(tmpdir(), 'jogakbo-control-'));
     state = openState(folder);
     stopping = Promise.resolve();
+    starting = Promise.resolve();
     served = [];
     calls.length = 0;
     const control = {
@@ -50,6 +53,14 @@ describe('the control socket', () => {
       suspend: (service: string) => stopping.then(() => void calls.push(`suspend ${service}`)),
       resume: async (service: string) => void calls.push(`resume ${service}`),
       restart: async (service: string) => void calls.push(`restart ${service}`),
+      scale: async (service: string, count: number) => void calls.push(`scale ${service} ${count}`),
+      async startVersion({ service, version }: LocalRelease) {
+        await starting;
+        if (version === 'bad') throw new NotReady(`${service} ended (code 1)`, ['Error: no tea']);
+        calls.push(`start ${service} ${version}`);
+      },
+      promote: async (service: string, version: string) => void calls.push(`promote ${service} ${version}`),
+      withdraw: async (service: string) => void calls.push(`withdraw ${service}`),
       recordServed: (records: ServedRecord[]) => void (served = records),
     };
     server = new ControlSocket(state, control, (error) => {
@@ -121,9 +132,59 @@ describe('the control socket', () => {
     expect(calls).toEqual([]);
   });
 
+  const release = { service: 'tea', version: '2', folder: '/tea/2' };
+
+  it('withdraws a version whose client disconnects before it is promoted', async () => {
+    const client = await reserve();
+    await client.startVersion(release);
+    client.close();
+    expect(await waitForCalls(2)).toEqual(['start tea 2', 'withdraw tea']);
+  });
+
+  it('withdraws a version whose client disconnects while it starts', async () => {
+    let started = () => {};
+    starting = new Promise((resolve) => (started = resolve));
+    const client = await reserve();
+    void client.startVersion(release).catch(() => undefined);
+    await pause(50);
+    client.close();
+    await pause(50);
+    started();
+    await eventually(() => calls.at(-1) === 'withdraw tea');
+    expect(calls).toContain('start tea 2');
+  });
+
+  it('keeps a promoted version', async () => {
+    const client = await reserve();
+    await client.startVersion(release);
+    await client.promote('tea', '2');
+    client.close();
+    await pause(50);
+    expect(calls).toEqual(['start tea 2', 'promote tea 2']);
+  });
+
+  it('returns the last lines of the log of a version that does not become ready', async () => {
+    const client = await reserve();
+    const error = await client
+      .startVersion({ ...release, version: 'bad' })
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(NotReady);
+    expect(error).toMatchObject({ message: 'tea ended (code 1)', lines: ['Error: no tea'] });
+  });
+
+  it('starts a version only of a reserved service, and scales only a free one', async () => {
+    const client = await open();
+    await expect(client.startVersion(release)).rejects.toThrow('tea is not reserved');
+    await client.scale('tea', 3);
+    expect(calls).toEqual(['scale tea 3']);
+    await client.reserve('tea');
+    const other = await open();
+    await expect(other.scale('tea', 1)).rejects.toThrow('Another command serves or deploys tea');
+  });
+
   it('reserves a service for one client at a time', async () => {
     const first = await reserve();
-    await expect(reserve()).rejects.toThrow('Another jogakbo serve runs tea');
+    await expect(reserve()).rejects.toThrow('Another command serves or deploys tea');
     first.close();
     await pause(50);
     (await reserve()).close();
@@ -144,7 +205,7 @@ describe('the control socket', () => {
     await other.restart('tea');
     expect(calls).toEqual(['restart tea']);
     const client = await reserve();
-    await expect(other.restart('tea')).rejects.toThrow('jogakbo serve runs tea');
+    await expect(other.restart('tea')).rejects.toThrow('Another command serves or deploys tea');
     for (const one of [client, other]) one.close();
   });
 

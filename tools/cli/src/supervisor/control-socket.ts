@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { NotReady } from '@jogakbo/delivery/src/engine.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
@@ -23,8 +24,23 @@ export interface StoreControl {
   /** Starts the store's own process again. Resolves when it is ready or has failed. */
   resume(service: string): Promise<void>;
   restart(service: string): Promise<void>;
+  /** Sets the number of instances of a service. */
+  scale(service: string, count: number): Promise<void>;
+  /** Migrates, and starts a version beside the current one. Resolves when it is ready. @throws NotReady */
+  startVersion(release: LocalRelease): Promise<void>;
+  /** Makes the version the current one. Resolves when the previous one has drained. */
+  promote(service: string, version: string): Promise<void>;
+  /** Drains and ends the version that runs beside the current one. */
+  withdraw(service: string): Promise<void>;
   /** Records the served instances that replace or extend the store's own processes. */
   recordServed(served: ServedRecord[]): void;
+}
+
+/** A version of a service, in a folder with its artefact. */
+export interface LocalRelease {
+  service: string;
+  version: string;
+  folder: string;
 }
 
 /**
@@ -32,13 +48,21 @@ export interface StoreControl {
  * `reserve` answers with the launch command and reserves the service for this connection; `get-launch-command` only answers.
  */
 export type ControlRequest =
-  | { what: 'get-launch-command' | 'reserve' | 'suspend' | 'resume' | 'restart'; service: string }
+  | {
+      what: 'get-launch-command' | 'reserve' | 'suspend' | 'resume' | 'restart' | 'withdraw';
+      service: string;
+    }
+  | { what: 'scale'; service: string; count: number }
+  | ({ what: 'start-version' } & LocalRelease)
+  | { what: 'promote'; service: string; version: string }
   | { what: 'record-served'; record?: ServedRecord };
 
 export interface ControlAnswer {
   id: number;
   value?: unknown;
   error?: string;
+  /** The last lines of a log, with an error. */
+  lines?: readonly string[];
 }
 
 /**
@@ -48,6 +72,7 @@ export interface ControlAnswer {
  * - reserved, for one connection at a time: `serve` starts its instance beside the store's own process
  * - suspended: the instance of `serve` is ready, and the store's own process has been stopped
  * - `serve --version` reserves nothing: its instance stays beside the store's own process
+ * - `deploy` reserves the service and starts a version, which is withdrawn if the connection closes before it is promoted
  */
 export class ControlSocket {
   readonly #control: StoreControl;
@@ -94,7 +119,12 @@ export class ControlSocket {
           : connection.answer(request);
       answering.then(
         (value) => send(socket, { id, value }),
-        (error: unknown) => send(socket, { id, error: toMessage(error) }),
+        (error: unknown) =>
+          send(socket, {
+            id,
+            error: toMessage(error),
+            ...(error instanceof NotReady && { lines: error.lines }),
+          }),
       );
     });
   }
@@ -131,6 +161,8 @@ class Connection {
   readonly #allReserved: Set<string>;
   readonly #reserved = new Set<string>();
   readonly #suspended = new Set<string>();
+  /** The services of which it started a version that is not promoted. */
+  readonly #candidates = new Set<string>();
   #isClosed = false;
 
   constructor(control: StoreControl, allReserved: Set<string>) {
@@ -140,15 +172,28 @@ class Connection {
 
   async answer(request: Exclude<ControlRequest, { what: 'record-served' }> | undefined): Promise<unknown> {
     if (typeof request?.service !== 'string') throw new CliError('The request is not valid.');
-    const { what, service } = request;
-    switch (what) {
+    const { service } = request;
+    switch (request.what) {
       case 'get-launch-command':
         return this.#control.getLaunchCommand(service);
       case 'reserve':
         return this.#reserve(service);
       case 'restart':
-        if (this.#allReserved.has(service)) throw new CliError(`jogakbo serve runs ${service}.`);
+        this.#assertFree(service);
         return this.#control.restart(service);
+      case 'scale':
+        this.#assertFree(service);
+        return this.#control.scale(service, request.count);
+      case 'start-version':
+        return this.#startVersion(request);
+      case 'promote':
+        this.#assertReserved(service);
+        this.#candidates.delete(service);
+        return this.#control.promote(service, request.version);
+      case 'withdraw':
+        this.#assertReserved(service);
+        this.#candidates.delete(service);
+        return this.#control.withdraw(service);
       case 'suspend':
         return this.#suspend(service);
       case 'resume':
@@ -156,13 +201,15 @@ class Connection {
         this.#suspended.delete(service);
         return this.#control.resume(service);
       default:
-        throw new CliError(`The store does not know the request ${String(what)}.`);
+        throw new CliError(
+          `The store does not know the request ${String((request as { what: unknown }).what)}.`,
+        );
     }
   }
 
   #reserve(service: string): Promise<LaunchCommand> {
     if (this.#allReserved.has(service) && !this.#reserved.has(service))
-      throw new CliError(`Another jogakbo serve runs ${service}.`);
+      throw new CliError(`Another command serves or deploys ${service}.`);
     this.#reserved.add(service);
     this.#allReserved.add(service);
     return this.#control.getLaunchCommand(service);
@@ -176,6 +223,18 @@ class Connection {
     if (this.#isClosed) void this.#control.resume(service);
   }
 
+  async #startVersion({ service, version, folder }: LocalRelease): Promise<void> {
+    this.#assertReserved(service);
+    this.#candidates.add(service);
+    await this.#control.startVersion({ service, version, folder });
+    // The client may have disconnected in the meantime.
+    if (this.#isClosed) void this.#control.withdraw(service);
+  }
+
+  #assertFree(service: string): void {
+    if (this.#allReserved.has(service)) throw new CliError(`Another command serves or deploys ${service}.`);
+  }
+
   #assertReserved(service: string): void {
     if (!this.#reserved.has(service)) throw new CliError(`${service} is not reserved by this connection.`);
   }
@@ -184,5 +243,6 @@ class Connection {
     this.#isClosed = true;
     for (const service of this.#reserved) this.#allReserved.delete(service);
     for (const service of this.#suspended) void this.#control.resume(service);
+    for (const service of this.#candidates) void this.#control.withdraw(service).catch(() => undefined);
   }
 }

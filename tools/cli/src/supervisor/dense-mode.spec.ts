@@ -50,15 +50,15 @@ it('resumes a service that was suspended when the process started', async () => 
   const tea = await startHost('none');
   await tea.suspend();
   await tea.resume();
-  expect(tea.toRecord()).toMatchObject({ state: 'ready', url: '1' });
+  expect(tea.toRecords()[0]).toMatchObject({ state: 'ready', url: '1' });
 });
 
 it('starts a service again after a failed stop', async () => {
   const tea = await startHost('tea', { STOP_FAILS: '1' });
   await expect(tea.suspend()).rejects.toThrow('a handler still runs');
-  expect(tea.toRecord().state).toBe('suspended');
+  expect(tea.toRecords()[0]!.state).toBe('suspended');
   await tea.resume();
-  expect(tea.toRecord()).toMatchObject({ state: 'ready', url: '2' });
+  expect(tea.toRecords()[0]).toMatchObject({ state: 'ready', url: '2' });
   await expect(tea.restart()).rejects.toThrow('a handler still runs');
-  expect(tea.toRecord()).toMatchObject({ state: 'ready', url: '3' });
+  expect(tea.toRecords()[0]).toMatchObject({ state: 'ready', url: '3' });
 });

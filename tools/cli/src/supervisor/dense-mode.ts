@@ -65,11 +65,11 @@ export class DenseService {
     return { name: this.name, main: this.launch.args.at(-1)!, env: this.launch.env };
   }
 
-  toRecord(): ServiceRecord {
+  toRecords(): ServiceRecord[] {
     const name = this.name;
     const host = this.#host;
-    if (this.#isSuspended) return { name, state: 'suspended', since: Date.now(), restarts: host.restarts };
-    return { ...host.toRecord(), name, url: host.urls[name] };
+    if (this.#isSuspended) return [{ name, state: 'suspended', since: Date.now(), restarts: host.restarts }];
+    return [{ ...host.toRecord(), name, url: host.urls[name] }];
   }
 
   /** Drains it, so that another instance can replace it. */

@@ -69,7 +69,7 @@ export async function runMigrations(
       if (code !== 0) {
         throw new CliError(`The migrations of ${app.name} failed with exit code ${code}.`, {
           details: lines.slice(-20),
-          remedies: [`fix apps/${app.name}/migrations; all migrations before the failed one are applied`],
+          remedies: [`fix apps/${app.name}/migrations; none of the pending migrations is applied`],
         });
       }
       done[app.name] = key;

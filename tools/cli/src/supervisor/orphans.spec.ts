@@ -18,6 +18,7 @@ const killed: ProcessIdentity = { pid: process.pid, began: 'an earlier boot' };
 const createRun = (supervisor: ProcessIdentity, service?: ProcessIdentity): RunRecord => ({
   supervisor,
   phase: 'ready',
+  workspace: '/workspace',
   publicUrl: 'http://localhost:1',
   port: 1,
   since: 1,

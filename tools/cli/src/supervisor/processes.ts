@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Identifies a process by pid and start time, because pids are reused. */
@@ -110,15 +110,6 @@ export function readEnvironment(pid: number, name: string): string | undefined {
   try {
     const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
     return lines.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Reads the working directory of a process. Undefined without /proc or permission. */
-export function readFolder(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
     return undefined;
   }

@@ -1,13 +1,15 @@
-import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, type ProcessIdentity } from './processes.ts';
-import { readJson, type StateFolder, writeJson } from './state.ts';
+import { createExclusively, readJson, removeIf, type StateFolder, writeJson } from './state.ts';
 
 /** `served` is the state of instances of `jogakbo serve`, all others of the store's own processes. */
 export type ServiceState = 'starting' | 'ready' | 'waiting' | 'suspended' | 'stopped' | 'served';
 
 export interface ServiceRecord {
   name: string;
+  /** Of a process that the store deployed. Undefined in dense mode. */
+  version?: string;
   state: ServiceState;
   process?: ProcessIdentity;
   url?: string;
@@ -15,11 +17,8 @@ export interface ServiceRecord {
   restarts: number;
 }
 
-/** An instance that `jogakbo serve` runs in this store. */
-export interface ServedRecord extends ServiceRecord {
-  /** Set when it runs as another version beside the store's own process. */
-  version?: string;
-}
+/** An instance that `jogakbo serve` runs in this store: with a version if it runs beside the store's own process. */
+export type ServedRecord = ServiceRecord;
 
 export interface BackingRecord {
   kind: string;
@@ -44,6 +43,8 @@ export interface RunRecord {
   dense?: boolean;
   /** Set if the start named these services. */
   only?: string[];
+  /** The workspace that was started. */
+  workspace: string;
   publicUrl: string;
   port: number;
   since: number;
@@ -65,19 +66,8 @@ export const hasRun = (state: StateFolder): boolean => existsSync(getPath(state)
 export const isSupervisorAlive = (run: RunRecord): boolean => isAlive(run.supervisor);
 
 /** Creates the run record atomically. @returns false if another supervisor has already created it */
-export function claimRun(state: StateFolder, run: RunRecord): boolean {
-  const draft = `${getPath(state)}.${process.pid}.claim`;
-  writeFileSync(draft, JSON.stringify(run, null, 2), { mode: 0o600 });
-  try {
-    linkSync(draft, getPath(state));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  } finally {
-    rmSync(draft, { force: true });
-  }
-}
+export const claimRun = (state: StateFolder, run: RunRecord): boolean =>
+  createExclusively(getPath(state), run);
 
 export const writeRun = (state: StateFolder, run: RunRecord): void => writeJson(getPath(state), run);
 
@@ -86,22 +76,8 @@ export const writeRun = (state: StateFolder, run: RunRecord): void => writeJson(
  * stays.
  * @param supervisor undefined removes a record that cannot be read
  */
-export function forgetRun(state: StateFolder, supervisor: ProcessIdentity | undefined): void {
-  const path = getPath(state);
-  // Moved before it is compared: between a comparison and a removal, another start could claim the folder.
-  const moved = `${path}.${process.pid}.stale`;
-  try {
-    renameSync(path, moved);
-  } catch {
-    return; // another process has removed it
-  }
-  const found = readJson<RunRecord>(moved)?.supervisor;
-  if (found && (found.pid !== supervisor?.pid || found.began !== supervisor.began)) {
-    try {
-      linkSync(moved, path);
-    } catch {
-      // a third process has claimed the folder
-    }
-  }
-  rmSync(moved, { force: true });
-}
+export const forgetRun = (state: StateFolder, supervisor: ProcessIdentity | undefined): void =>
+  removeIf<RunRecord>(getPath(state), (run) => {
+    const found = run?.supervisor;
+    return !found || (found.pid === supervisor?.pid && found.began === supervisor.began);
+  });

@@ -1,10 +1,10 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type ProvidedSetting, type WorkspaceConfig } from '@jogakbo/contract/workspace';
 import { type BrokerLogins } from '../backing/rabbitmq/deploy-step.ts';
 import { readBus } from '../bus-descriptions.ts';
 import { type ConfigSecrets } from './config-secrets.ts';
 import { type StateFolder } from './state.ts';
-import { type App, listApps, nodePath, root } from '../workspace.ts';
+import { type App, listApps, nodePath } from '../workspace.ts';
 
 export interface LaunchContext {
   state: StateFolder;
@@ -145,7 +145,12 @@ export function findReadyRoutes({ readyRoutes }: WorkspaceConfig, apps: readonly
   return readyRoutes.filter((route) => served.includes(route));
 }
 
-export function prepareLaunch(app: App, context: LaunchContext, args: string[] = []): LaunchCommand {
+/** @param app of the workspace, or of the artefact of a version */
+export function prepareLaunch(
+  app: App,
+  context: LaunchContext,
+  { args = [], version }: { args?: string[]; version?: string | undefined } = {},
+): LaunchCommand {
   return {
     command: nodePath(),
     args: [
@@ -154,7 +159,7 @@ export function prepareLaunch(app: App, context: LaunchContext, args: string[] =
       app.main,
       ...args,
     ],
-    cwd: root,
-    env: buildEnvironment(app, context),
+    cwd: resolve(app.folder, '..', '..'),
+    env: { ...buildEnvironment(app, context), ...(version && { SERVICE_VERSION: version }) },
   };
 }

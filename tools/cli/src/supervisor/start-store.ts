@@ -2,19 +2,21 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readWorkspaceConfig, type WorkspaceConfig } from '@jogakbo/contract/workspace';
 import { type BackingService } from '../backing/backing-service.ts';
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
-import { type BrokerLogins, runDeployStep, getPublicKeys } from '../backing/rabbitmq/deploy-step.ts';
 import { build } from './build.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
+import { DeployedServices } from './deployed-services.ts';
+import { recordStart } from './deployments.ts';
 import { runMigrations } from './migrations.ts';
 import { prepareDenseHost, prepareDenseService } from './dense-mode.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
 import { selectApps, type StartOptions } from './start-options.ts';
 import { loadSeedModule } from './seed-module.ts';
 import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
-import { findReadyRoutes, type LaunchCommand, prepareLaunch, type LaunchContext } from './service-launch.ts';
-import { EarlyExit, type ServiceProcess } from './service-process.ts';
+import { keepReleases } from './releases.ts';
+import { findReadyRoutes, prepareLaunch, type LaunchContext } from './service-launch.ts';
+import { EarlyExit } from './service-process.ts';
 import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { toStartError } from './start-errors.ts';
@@ -45,6 +47,7 @@ class StoreStart {
   #broker!: BackingService;
   #database!: BackingService;
   #context!: LaunchContext;
+  #deployed!: DeployedServices;
 
   constructor(supervisor: Supervisor, options: StartOptions, report: Report, facts: WorkspaceConfig) {
     this.#supervisor = supervisor;
@@ -68,7 +71,8 @@ class StoreStart {
     await this.#prepareDatabases(databasePasswords);
     await this.#startServices();
     await this.#seed();
-    this.#supervisor.setReady((name) => this.#prepareAdded(name));
+    recordStart(state, this.#deployed.versions);
+    this.#supervisor.setReady(this.#deployed);
     const lines = formatSummary(this.#supervisor, {
       staff: isShown ? [] : staff,
       withGateway: this.#hasGateway,
@@ -137,36 +141,38 @@ class StoreStart {
       openIdClientsFile: ensureOpenIdClients(state),
       backingEndpoints: getBackingEndpoints(state, this.#broker, this.#database),
       serviceKeys,
-      versions: await this.#readVersions(),
+      versions: await readVersions((text) => this.#reportLine(text)),
     };
+    const servers = { broker: this.#broker, database: this.#database };
+    this.#deployed = new DeployedServices(this.#context, this.#apps, servers);
+    // In dense mode, and without versions, all services run the code of the workspace.
+    if (!this.#options.dense && Object.keys(this.#context.versions).length > 0)
+      this.#deployed.setCurrent(
+        keepReleases(
+          state,
+          this.#apps.map(({ name }) => name),
+        ),
+      );
     return databasePasswords;
-  }
-
-  #readVersions = (): Promise<Record<string, string>> => readVersions((text) => this.#reportLine(text));
-
-  #runDeployStep(): Promise<BrokerLogins> {
-    const { stateFolder: state } = this.#supervisor;
-    const { serviceKeys, ...logins } = ensureSecrets(state);
-    const encryptionKeys = getPublicKeys(serviceKeys);
-    return runDeployStep(this.#broker, this.#apps, { ...logins, encryptionKeys }, state.id);
   }
 
   async #prepareDatabases(passwords: Record<string, string>): Promise<void> {
     const { run, abort, stateFolder } = this.#supervisor;
     const context = this.#context;
-    const logins = this.#runDeployStep();
+    const logins = this.#deployed.runDeployStep();
     logins.catch(() => undefined); // thrown below
     await this.#stage('migrations', async (note) => {
       const databases = await ensureServiceDatabases(this.#database, this.#apps, passwords, stateFolder.id);
       for (const [name, { url }] of Object.entries(databases)) context.databaseUrls[name] = url;
       run.databasesIdentity = computeIdentity(databases);
-      const migrated = await runMigrations(this.#apps, databases, context, note, abort);
+      const migrated = await runMigrations(this.#deployed.currentApps, databases, context, note, abort);
       context.broker = await logins;
       return [databases, migrated];
     });
     if (context.broker.remark) this.#reportLine(context.broker.remark);
     // A restarted broker may have lost its data.
-    if (context.broker.brokerOperator) this.#supervisor.onRestarted('broker', () => this.#runDeployStep());
+    if (context.broker.brokerOperator)
+      this.#supervisor.onRestarted('broker', () => this.#deployed.runDeployStep());
   }
 
   #startServices(): Promise<void> {
@@ -192,12 +198,16 @@ class StoreStart {
     });
   }
 
-  #addProcesses(): ServiceProcess[] {
+  #addProcesses(): { name: string; start(): Promise<void> }[] {
     const context = this.#context;
-    if (!this.#options.dense)
-      return this.#apps.map((app) => this.#supervisor.addService(app.name, prepareLaunch(app, context)));
-    const services = new Map(this.#apps.map((app) => [app.name, prepareDenseService(app, context)]));
-    return [this.#supervisor.addDense(prepareDenseHost(context), services)];
+    if (this.#options.dense) {
+      const services = new Map(this.#apps.map((app) => [app.name, prepareDenseService(app, context)]));
+      return [this.#supervisor.addDense(prepareDenseHost(context), services)];
+    }
+    return this.#deployed.currentApps.map((app) => {
+      const version = this.#deployed.getVersion(app.name);
+      return this.#supervisor.addService(app.name, version ?? '', prepareLaunch(app, context, { version }));
+    });
   }
 
   async #seed(): Promise<void> {
@@ -211,22 +221,6 @@ class StoreStart {
     if (missing.length > 0) return skip(`needs ${missing.join(', ')}`);
     const to = { state, url: run.publicUrl, identity: run.databasesIdentity!, force: false, abort };
     await this.#stage('seed', async (note) => [undefined, await module.seed({ ...to, note })]);
-  }
-
-  /** Prepares a service that was added after the start. */
-  async #prepareAdded(name: string): Promise<LaunchCommand> {
-    const { stateFolder: state } = this.#supervisor;
-    const context = this.#context;
-    const [app] = selectApps([name]) as [App];
-    const { databasePasswords, serviceKeys } = ensureSecrets(state, [name]);
-    const made = await ensureServiceDatabases(this.#database, [app], databasePasswords, state.id);
-    if (made[name]) context.databaseUrls[name] = made[name].url;
-    // Senders encrypt with registered keys only, so a new key, or one rotated since the last call, is registered first.
-    if (context.broker.brokerOperator && serviceKeys[name] !== context.serviceKeys[name])
-      await this.#runDeployStep();
-    const versions = await this.#readVersions();
-    Object.assign(context, { serviceKeys, versions, config: ensureConfigSecrets(state, listApps()) });
-    return prepareLaunch(app, context);
   }
 }
 

@@ -25,7 +25,7 @@ afterEach(() => rmSync(state.folder, { recursive: true }));
 const run = () => ({
   supervisor: identifyProcess(process.pid)!,
   phase: 'starting' as const,
-  ...{ publicUrl: 'http://localhost:1', port: 1, since: 0, services: [] },
+  ...{ workspace: '/workspace', publicUrl: 'http://localhost:1', port: 1, since: 0, services: [] },
 });
 
 describe('secrets', () => {

@@ -3,9 +3,11 @@ import {
   accessSync,
   constants,
   existsSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -88,6 +90,40 @@ export function writeJson(path: string, value: unknown): void {
   const draft = `${path}.${process.pid}.tmp`;
   writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
   renameSync(draft, path);
+}
+
+/** Creates a file with its content at once. @returns false if it exists */
+export function createExclusively(path: string, value: unknown): boolean {
+  const draft = `${path}.${process.pid}.claim`;
+  writeFileSync(draft, JSON.stringify(value, null, 2), { mode: 0o600 });
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** Removes a file if its content fulfils a condition. A file that another process has created in the meantime stays. */
+export function removeIf<T>(path: string, condition: (content: T | undefined) => boolean): void {
+  // Moved before it is read: between reading and removing, another process could create it anew.
+  const moved = `${path}.${process.pid}.stale`;
+  try {
+    renameSync(path, moved);
+  } catch {
+    return; // another process has removed it
+  }
+  if (!condition(readJson<T>(moved))) {
+    try {
+      linkSync(moved, path);
+    } catch {
+      // a third process has created it
+    }
+  }
+  rmSync(moved, { force: true });
 }
 
 /** The content of secrets.json. Services are keys of the records. */

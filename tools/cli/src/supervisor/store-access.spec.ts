@@ -16,6 +16,7 @@ beforeEach(() => {
   writeRun(state, {
     supervisor: identifyProcess(process.pid)!,
     phase: 'ready',
+    workspace: '/workspace',
     publicUrl: 'http://localhost:1',
     port: 1,
     since: 1,

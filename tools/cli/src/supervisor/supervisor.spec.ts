@@ -7,6 +7,7 @@ import { ControlClient } from './control-client.ts';
 import { identifyProcess } from './processes.ts';
 import { claimRun, readRun, type RunRecord } from './run-record.ts';
 import { openState, type StateFolder } from './state.ts';
+import { createNoPreparation } from './store-control.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 
 let state: StateFolder;
@@ -19,6 +20,7 @@ function createSupervisor(): Supervisor {
   const run: RunRecord = {
     supervisor: identifyProcess(process.pid)!,
     phase: 'starting',
+    workspace: '/workspace',
     publicUrl: 'http://localhost:1',
     port: 1,
     since: Date.now(),
@@ -30,7 +32,7 @@ function createSupervisor(): Supervisor {
 
 it('ends the connections of other commands when it stops', async () => {
   const supervisor = createSupervisor();
-  supervisor.setReady(() => Promise.reject(new Error('There is none.')));
+  supervisor.setReady(createNoPreparation('There is none.'));
   const client = await ControlClient.open(state);
   await expect(client.getLaunchCommand('tea')).rejects.toThrow('There is none.');
   await supervisor.stop();
@@ -42,7 +44,7 @@ it('adds no service once it is stopping', async () => {
   const supervisor = createSupervisor();
   const stopping = supervisor.stop();
   const launch = { command: process.execPath, args: [], cwd: state.folder, env: {} };
-  expect(() => supervisor.addService('tea', launch)).toThrow(Stopped);
+  expect(() => supervisor.addService('tea', '1.0.0', launch)).toThrow(Stopped);
   expect(() => supervisor.addDense(launch, new Map([['tea', launch]]))).toThrow(Stopped);
   await stopping;
 });

@@ -2,13 +2,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService, maskPassword } from '../backing/backing-service.ts';
 import { Backoff } from './backoff.ts';
 import { ControlSocket } from './control-socket.ts';
-import { CliError, toMessage } from '../terminal/cli-error.ts';
+import { toMessage } from '../terminal/cli-error.ts';
 import { denseName, DenseService } from './dense-mode.ts';
 import { LogFile, DemultiplexedLog } from './log-file.ts';
-import { type BackingRecord, forgetRun, type RunRecord, type ServedRecord, writeRun } from './run-record.ts';
+import { type BackingRecord, forgetRun, type RunRecord, writeRun } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
+import { ServiceVersions } from './service-versions.ts';
 import { type StateFolder } from './state.ts';
+import { createStoreControl, type Preparation } from './store-control.ts';
 
 /** Thrown by a start that was cancelled because the store is stopping. */
 export class Stopped extends Error {}
@@ -22,9 +24,9 @@ export class Supervisor {
   readonly #run: RunRecord;
   readonly #onMessage: (text: string) => void;
   readonly #log: LogFile;
-  readonly #services = new Map<string, ServiceProcess | DenseService>();
-  /** The processes of the services: in dense mode one for all. */
-  readonly #processes: ServiceProcess[] = [];
+  readonly #services = new Map<string, ServiceVersions | DenseService>();
+  /** In dense mode, the one process of all services. */
+  #denseHost?: ServiceProcess;
   readonly #backing = new Map<Role, BackingService>();
   readonly #since = new Map<Role, number>();
   readonly #afterRestart = new Map<Role, () => Promise<unknown>>();
@@ -76,10 +78,20 @@ export class Supervisor {
     return service;
   }
 
-  addService(name: string, launch: LaunchCommand): ServiceProcess {
-    const service = this.#addProcess(name, launch, new LogFile(this.stateFolder.logs, name));
+  /** @throws Stopped if the store is stopping: that stop would not end the process */
+  addService(name: string, version: string, launch: LaunchCommand): ServiceVersions {
+    this.#abort.signal.throwIfAborted();
+    const log = new LogFile(this.stateFolder.logs, name);
+    const spawn = (command: LaunchCommand) => this.#createProcess(name, command, log);
+    const service = new ServiceVersions(name, version, launch, spawn, () => this.saveRun());
     this.#services.set(name, service);
     return service;
+  }
+
+  /** Forgets a service that did not start. */
+  removeService(name: string): void {
+    this.#services.delete(name);
+    this.saveRun();
   }
 
   /** Adds one process for all services. @param launches of each service, by its name */
@@ -91,7 +103,8 @@ export class Supervisor {
     const listDenseServices = () =>
       services.filter(({ isSuspended }) => !isSuspended).map((service) => service.request);
     const log = new DemultiplexedLog(this.stateFolder.logs, denseName, logs);
-    const host = this.#addProcess(denseName, { ...launch, listDenseServices }, log);
+    const host = this.#createProcess(denseName, { ...launch, listDenseServices }, log);
+    this.#denseHost = host;
     for (const [name, own] of launches) {
       const service = new DenseService(name, own, host, () => this.saveRun());
       services.push(service);
@@ -100,51 +113,25 @@ export class Supervisor {
     return host;
   }
 
-  /** @throws Stopped if the store is stopping: that stop would not end the process */
-  #addProcess(name: string, launch: LaunchCommand, log: LogFile): ServiceProcess {
+  #createProcess(name: string, launch: LaunchCommand, log: LogFile): ServiceProcess {
     this.#abort.signal.throwIfAborted();
-    const added = new ServiceProcess(name, launch, log, {
+    return new ServiceProcess(name, launch, log, {
       onMessage: (text) => this.report(text),
       onChange: () => this.saveRun(),
     });
-    this.#processes.push(added);
-    return added;
   }
 
-  /**
-   * Marks the store as ready, and lets other commands connect.
-   * @param prepareAdded prepares a service that was added after the start, and returns its launch command
-   */
-  setReady(prepareAdded: (name: string) => Promise<LaunchCommand>): void {
+  /** Ends the processes of all services. */
+  async #stopServices(force = false): Promise<void> {
+    const all = [...this.#services.values()].filter((service) => service instanceof ServiceVersions);
+    await Promise.all([this.#denseHost, ...all].map((one) => one?.stop(force)));
+  }
+
+  /** Marks the store as ready, and lets other commands connect. */
+  setReady(preparation: Preparation): void {
     this.#run.phase = 'ready';
     this.saveRun();
-    const control = {
-      getLaunchCommand: async (name: string) => this.#services.get(name)?.launch ?? prepareAdded(name),
-      suspend: async (name: string) => {
-        this.report(`jogakbo serve takes over ${name}`);
-        await this.#services.get(name)?.suspend();
-      },
-      resume: async (name: string) => {
-        if (this.abort.aborted) return;
-        // In dense mode there is no other attempt.
-        await this.#services
-          .get(name)
-          ?.resume()
-          .catch((error: unknown) => {
-            this.report(`${name} could not be started: ${toMessage(error)}`);
-          });
-      },
-      restart: async (name: string) => {
-        const service = this.#services.get(name);
-        if (!service) throw new CliError(`The running store has no service called ${name}.`);
-        this.report(`restarting ${name} as requested`);
-        await service.restart();
-      },
-      recordServed: (served: ServedRecord[]) => {
-        this.#run.served = served;
-        this.saveRun();
-      },
-    };
+    const control = createStoreControl(this, this.#services, preparation);
     this.#control = new ControlSocket(this.stateFolder, control, (error) =>
       this.report(`other commands cannot connect to this store: ${error.message}`),
     );
@@ -153,7 +140,7 @@ export class Supervisor {
   /** Writes the record of this store, from which other commands know its processes. */
   saveRun(): void {
     if (this.#isForgotten) return;
-    this.#run.services = [...this.#services.values()].map((service) => service.toRecord());
+    this.#run.services = [...this.#services.values()].flatMap((service) => service.toRecords());
     this.#run.broker = this.#findRecord('broker');
     this.#run.database = this.#findRecord('database');
     writeRun(this.stateFolder, this.#run);
@@ -226,7 +213,7 @@ export class Supervisor {
   /** Kills all processes at once, after a second stop signal of the user. */
   async force(): Promise<void> {
     this.report('stopping at once');
-    await Promise.all(this.#processes.map((service) => service.stop(true)));
+    await this.#stopServices(true);
     await Promise.all([...this.#backing.values()].map((service) => service.stop(true)));
     await this.stop();
   }
@@ -236,10 +223,9 @@ export class Supervisor {
     this.#abort.abort(new Stopped('the store is stopping'));
     this.#control?.close();
     this.saveRun();
-    const services = [...this.#services.values()];
-    const running = services.filter((service) => service.toRecord().process);
-    if (running.length) this.report(`stopping ${running.map(({ name }) => name).join(', ')}`);
-    await Promise.all(this.#processes.map((service) => service.stop()));
+    const running = this.#run.services.filter(({ process }) => process).map(({ name }) => name);
+    if (running.length) this.report(`stopping ${[...new Set(running)].join(', ')}`);
+    await this.#stopServices();
     await Promise.allSettled(this.#backingStarts);
     const own = [...this.#backing].filter(([, service]) => service.kind !== 'external');
     if (own.length) this.report(`stopping the ${own.map(([role]) => role).join(' and the ')}`);

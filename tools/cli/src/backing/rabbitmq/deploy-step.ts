@@ -90,6 +90,7 @@ export function getPublicKeys(serviceKeys: Record<string, string>): Record<strin
  * @param wanted the services to run
  * @param secrets the passwords and public keys of the services; a login without a password here is not changed
  * @param owner tags the logins of this store; other logins are not changed
+ * @param describe what the services do on the bus; by default what the builds of this workspace do
  * @returns one shared login if the broker's management API cannot be used
  */
 export async function runDeployStep(
@@ -97,11 +98,12 @@ export async function runDeployStep(
   wanted: readonly App[],
   { brokerPasswords: passwords, brokerAdministrator: administratorPassword, encryptionKeys }: DeploySecrets,
   owner: string,
+  describe: () => BusDescription[] = () => readBusDescriptions(wanted),
 ): Promise<BrokerLogins> {
   const found = await findManagement(broker, administratorPassword);
   if (!found.management) return shareLogin(broker, wanted, found.reason);
   const { management } = found;
-  const bus = readBusDescriptions(wanted);
+  const bus = describe();
   const tag = `jogakbo-${owner}`;
   const foreign = await findForeignLogins(management, broker, bus, tag);
   if (foreign) return shareLogin(broker, wanted, foreign);

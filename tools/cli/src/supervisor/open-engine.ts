@@ -1,0 +1,28 @@
+import type { Engine } from '@jogakbo/delivery/src/engine.ts';
+import { asOperator, findReadyStore } from '../commands/operator-client.ts';
+import { ControlClient } from './control-client.ts';
+import { LocalEngine } from './local-engine.ts';
+import { getReleaseFolder } from './releases.ts';
+import { type StateFolder } from './state.ts';
+
+export type OpenEngine = Engine;
+
+/** The services without which calls cannot be split. */
+const needed = ['gateway', 'identity', 'registry', 'config'];
+
+/** Connects to the running store for the duration of `work`. What it has not promoted is withdrawn at the end. */
+export async function openEngine<T>(
+  state: StateFolder,
+  work: (engine: OpenEngine) => Promise<T>,
+): Promise<T> {
+  const run = findReadyStore(state);
+  const control = await ControlClient.open(state);
+  const getFolder = (release: { service: string; version: string }) => getReleaseFolder(state, release);
+  try {
+    const canSplit = needed.every((name) => run.services.some((service) => service.name === name));
+    if (!canSplit) return await work(new LocalEngine(state, control, undefined, getFolder));
+    return await asOperator(state, (client) => work(new LocalEngine(state, control, client, getFolder)));
+  } finally {
+    control.close();
+  }
+}
