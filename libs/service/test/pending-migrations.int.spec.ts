@@ -4,7 +4,7 @@ import { consistencyMigrations, eventStoreMigrations, projection } from '@jogakb
 import { service } from '@jogakbo/contract';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { createDataSource } from '../src/data-source.ts';
+import { createDataSource } from '@jogakbo/service/data-source';
 import { createPrivateBroker, createPrivateDatabase, type Private } from '@jogakbo/testing';
 
 const pages = projection('pages', 1, 'CREATE TABLE page (id text PRIMARY KEY)');

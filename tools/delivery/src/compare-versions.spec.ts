@@ -16,12 +16,13 @@ function handled(part: Partial<Omit<Handled, 'buckets'>>, seconds = 0.005): Hand
   return { ...all, buckets: bounds.map((bound) => [bound, seconds <= bound ? total : 0]) };
 }
 const traffic = (one: Handled): Traffic => new Map([['tea.brew', one]]);
-const compare = (now: Handled, then: Handled, { percent = 50, seconds = 10 } = {}) =>
+const compare = (now: Handled, then: Handled, { percent = 50, seconds = 10, isOver = true } = {}) =>
   findRegression({
     traffic: traffic(now),
     baseline: { traffic: traffic(then), seconds: 5 },
     seconds,
     percent,
+    isOver,
   });
 
 describe('a new version', () => {
@@ -53,6 +54,7 @@ describe('a new version', () => {
   it('that is slow is worse', () => {
     expect(compare(handled({ ok: 100 }, 0.5), handled({ ok: 100 }))).toMatch(/95 % took up to \d+ ms/);
     expect(compare(handled({ ok: 100 }, 0.05), handled({ ok: 100 }, 0.05))).toBeUndefined();
+    expect(compare(handled({ ok: 100 }, 0.5), handled({ ok: 100 }), { isOver: false })).toBeUndefined();
   });
 
   it('that does not answer is worse, although nothing was handled', () => {
@@ -66,7 +68,7 @@ describe('a new version', () => {
   });
 
   it('with a message that the current one does not have is judged by its failures', () => {
-    const period = { baseline: { traffic: new Map(), seconds: 5 }, seconds: 5, percent: 50 };
+    const period = { baseline: { traffic: new Map(), seconds: 5 }, seconds: 5, percent: 50, isOver: true };
     expect(findRegression({ ...period, traffic: traffic(handled({ ok: 30 })) })).toBeUndefined();
     expect(findRegression({ ...period, traffic: traffic(handled({ failed: 30 })) })).toContain('failed');
   });

@@ -27,6 +27,8 @@ export interface Period {
   seconds: number;
   /** The share of the calls that it should handle, in percent. */
   percent: number;
+  /** Whether the period is over. Only then durations are compared: the first messages of a process take longer. */
+  isOver: boolean;
 }
 
 /** Fewer messages than this say nothing. */
@@ -110,7 +112,7 @@ function compareMessage(name: string, now: Handled | undefined, then: Handled | 
   if (now.rejected / handled > getShare('rejected') + 0.25)
     return `${name}: ${now.rejected} of ${handled} were rejected, before ${toPercent(getShare('rejected'))}`;
   const [p95, p95Before] = [computeP95(now)!, computeP95(then!)!];
-  if (p95 > 2 * p95Before + 0.05)
+  if (period.isOver && p95 > 3 * p95Before + 0.1)
     return `${name}: 95 % took up to ${toMilliseconds(p95)}, before ${toMilliseconds(p95Before)}`;
   return undefined;
 }

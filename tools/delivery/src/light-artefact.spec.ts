@@ -44,6 +44,17 @@ describe('the artefact for this machine', () => {
     expect(run(folder)).toBe('7.0.0 4.0.0');
   });
 
+  it('has packages inside of packages, and the declaration of the service', () => {
+    workspace.addPackage('node_modules/pg/node_modules/pg-types', '1.0.0');
+    workspace.changeManifest('apps/tea', { jogakbo: { owner: 'kitchen' } });
+    const folder = write();
+    const nested = join(folder, 'node_modules/pg/node_modules/pg-types/package.json');
+    expect(JSON.parse(readFileSync(nested, 'utf8'))).toMatchObject({ version: '1.0.0' });
+    expect(JSON.parse(readFileSync(join(folder, 'apps/tea/package.json'), 'utf8'))).toMatchObject({
+      jogakbo: { owner: 'kitchen' },
+    });
+  });
+
   it('keeps its build and its packages while those of the workspace change', () => {
     importPackages('pg');
     const first = write();

@@ -105,16 +105,17 @@ class Rollout {
     const { watchMs, signal } = this.#options;
     const began = performance.now();
     let traffic: Traffic = new Map();
-    do {
+    for (let isOver = false; !isOver;) {
       await pause(Math.min(pollMs, watchMs), undefined, { signal });
       const observed = await this.#observe(percent);
       traffic = addTraffic(traffic, observed.traffic);
       const seconds = (performance.now() - began) / 1_000;
+      isOver = 1_000 * seconds >= watchMs;
       const reason =
         this.#findFault(observed.state) ??
-        findRegression({ baseline: this.#baseline, traffic, seconds, percent });
+        findRegression({ baseline: this.#baseline, traffic, seconds, percent, isOver });
       if (reason) return reason;
-    } while (performance.now() - began < watchMs);
+    }
     const handled = [...traffic.values()].reduce((sum, one) => sum + countHandled(one), 0);
     this.#handled += handled;
     this.#report(

@@ -60,7 +60,7 @@ describe('jogakbo deploy', () => {
     ['fails', "throw new Error('no list');", /orders.list-orders: \d+ of \d+ failed/],
     [
       'is slow',
-      'await new Promise((resolve) => setTimeout(resolve, 400));',
+      'await new Promise((resolve) => setTimeout(resolve, 1_500));',
       /orders.list-orders: 95 % took up to/,
     ],
     ['uses too much memory', 'keep.push(Buffer.alloc(20_000_000, 1));', /uses \d+ MB, more than \d+ MB/],

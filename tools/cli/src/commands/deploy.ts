@@ -9,9 +9,9 @@ import {
   endDeployment,
   lockDeployments,
   readDeployments,
-} from '../supervisor/deployments.ts';
-import { openEngine, type OpenEngine } from '../supervisor/open-engine.ts';
-import { getReleaseFolder, keepReleases, readRunningReleases } from '../supervisor/releases.ts';
+} from '../deployment/deployments.ts';
+import { openEngine, type OpenEngine } from '../deployment/open-engine.ts';
+import { getReleaseFolder, keepReleases, readRunningReleases } from '../deployment/releases.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';

@@ -1,4 +1,4 @@
-import { type Deployment, readDeployments } from '../supervisor/deployments.ts';
+import { type Deployment, readDeployments } from '../deployment/deployments.ts';
 import { openState } from '../supervisor/state.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/text-table.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { findPrevious, lockDeployments, readDeployments } from '../supervisor/deployments.ts';
-import { openEngine } from '../supervisor/open-engine.ts';
-import { getReleaseFolder, readRunningReleases } from '../supervisor/releases.ts';
+import { findPrevious, lockDeployments, readDeployments } from '../deployment/deployments.ts';
+import { openEngine } from '../deployment/open-engine.ts';
+import { getReleaseFolder, readRunningReleases } from '../deployment/releases.ts';
 import { openState } from '../supervisor/state.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { deployOne } from './deploy.ts';

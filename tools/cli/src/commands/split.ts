@@ -13,7 +13,7 @@ import {
   splitSetting,
   waitForEffect,
   writeSplit,
-} from './traffic-split.ts';
+} from '../deployment/traffic-split.ts';
 
 export interface SplitOptions {
   end?: boolean;

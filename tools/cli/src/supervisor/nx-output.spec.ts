@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { NxOutput, type NxTask } from '../supervisor/nx-output.ts';
+import { NxOutput, type NxTask } from './nx-output.ts';
 
 function read(chunks: string[]): { tasks: NxTask[]; remarks: string[] } {
   const tasks: NxTask[] = [];

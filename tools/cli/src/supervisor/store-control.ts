@@ -2,6 +2,7 @@ import { NotReady } from '@jogakbo/delivery/src/engine.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { type LocalRelease, type StoreControl } from './control-socket.ts';
 import { type DenseService } from './dense-mode.ts';
+import { type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { EarlyExit } from './service-process.ts';
 import { ServiceVersions } from './service-versions.ts';
@@ -31,88 +32,104 @@ export function createNoPreparation(reason: string): Preparation {
 }
 
 /** The operations that a running store offers to other commands. */
-export function createStoreControl(
-  supervisor: Supervisor,
-  services: ReadonlyMap<string, ServiceVersions | DenseService>,
-  preparation: Preparation,
-): StoreControl {
-  const report = (text: string) => supervisor.report(text);
-  const get = (name: string) => {
-    const service = services.get(name);
-    if (!service) throw new CliError(`The running store has no service called ${name}.`);
-    return service;
-  };
-  const getVersions = (name: string): ServiceVersions => {
-    const service = get(name);
+export class RunningStore implements StoreControl {
+  readonly #supervisor: Supervisor;
+  readonly #services: ReadonlyMap<string, ServiceVersions | DenseService>;
+  readonly #preparation: Preparation;
+
+  constructor(
+    supervisor: Supervisor,
+    services: ReadonlyMap<string, ServiceVersions | DenseService>,
+    preparation: Preparation,
+  ) {
+    this.#supervisor = supervisor;
+    this.#services = services;
+    this.#preparation = preparation;
+  }
+
+  async getLaunchCommand(name: string): Promise<LaunchCommand> {
+    return this.#services.get(name)?.launch ?? this.#preparation.prepareAdded(name);
+  }
+
+  async suspend(name: string): Promise<void> {
+    this.#supervisor.report(`jogakbo serve takes over ${name}`);
+    await this.#services.get(name)?.suspend();
+  }
+
+  async resume(name: string): Promise<void> {
+    if (this.#supervisor.abort.aborted) return;
+    try {
+      await this.#services.get(name)?.resume();
+    } catch (error) {
+      // In dense mode there is no other attempt.
+      this.#supervisor.report(`${name} could not be started: ${toMessage(error)}`);
+    }
+  }
+
+  async restart(name: string): Promise<void> {
+    const service = this.#services.get(name) ?? rejectUnknown(name);
+    this.#supervisor.report(`restarting ${name} as requested`);
+    await service.restart();
+  }
+
+  async scale(name: string, count: number): Promise<void> {
+    const service = this.#getVersions(name);
+    this.#supervisor.report(`${name}: ${count} instances as requested`);
+    await service.scale(count).catch(toNotReady);
+  }
+
+  async startVersion(release: LocalRelease): Promise<void> {
+    const { service: name, version } = release;
+    const known = this.#services.has(name) ? this.#getVersions(name) : undefined;
+    this.#supervisor.report(`deploying ${name} ${version}`);
+    const launch = await this.#preparation.prepareVersion(release);
+    const starting = known ? known.startCandidate(version, launch) : this.#startNew(name, version, launch);
+    await starting.catch(toNotReady);
+  }
+
+  /** A service that did not run before has no version to run beside. */
+  async #startNew(name: string, version: string, launch: LaunchCommand): Promise<void> {
+    const added = this.#supervisor.addService(name, version, launch);
+    try {
+      await added.start();
+    } catch (error) {
+      this.#supervisor.removeService(name);
+      throw error;
+    }
+  }
+
+  async promote(name: string, version: string): Promise<void> {
+    const service = this.#getVersions(name);
+    if (service.candidate || service.version !== version) await service.promote(version);
+    this.#preparation.promote(name);
+    this.#supervisor.report(`${name} runs version ${version}`);
+    await this.#preparation.settlePermissions(name);
+  }
+
+  async withdraw(name: string): Promise<void> {
+    if (this.#supervisor.abort.aborted || !this.#services.has(name)) return;
+    const service = this.#getVersions(name);
+    if (service.candidate) this.#supervisor.report(`${name} ${service.candidate} is withdrawn`);
+    await service.withdraw();
+    await this.#preparation.settlePermissions(name);
+  }
+
+  recordServed(served: ServedRecord[]): void {
+    this.#supervisor.run.served = served;
+    this.#supervisor.saveRun();
+  }
+
+  #getVersions(name: string): ServiceVersions {
+    const service = this.#services.get(name) ?? rejectUnknown(name);
     if (service instanceof ServiceVersions) return service;
     throw new CliError('In dense mode all services share one process, which runs one version of each.', {
       remedies: ['start the store without --dense'],
     });
-  };
-  return {
-    getLaunchCommand: async (name) => services.get(name)?.launch ?? preparation.prepareAdded(name),
-    suspend: async (name) => {
-      report(`jogakbo serve takes over ${name}`);
-      await services.get(name)?.suspend();
-    },
-    resume: async (name) => {
-      if (supervisor.abort.aborted) return;
-      // In dense mode there is no other attempt.
-      await services
-        .get(name)
-        ?.resume()
-        .catch((error: unknown) => report(`${name} could not be started: ${toMessage(error)}`));
-    },
-    restart: async (name) => {
-      const service = get(name);
-      report(`restarting ${name} as requested`);
-      await service.restart();
-    },
-    scale: async (name, count) => {
-      const service = getVersions(name);
-      report(`${name}: ${count} instances as requested`);
-      await service.scale(count).catch(toNotReady);
-    },
-    startVersion: async (release) => {
-      const { service: name, version } = release;
-      if (services.has(name)) getVersions(name);
-      report(`deploying ${name} ${version}`);
-      const launch = await preparation.prepareVersion(release);
-      const known = services.get(name);
-      await (known ? getVersions(name).startCandidate(version, launch) : addNew(name, version, launch)).catch(
-        toNotReady,
-      );
-    },
-    promote: async (name, version) => {
-      const service = getVersions(name);
-      if (service.candidate || service.version !== version) await service.promote(version);
-      preparation.promote(name);
-      report(`${name} runs version ${version}`);
-      await preparation.settlePermissions(name);
-    },
-    withdraw: async (name) => {
-      if (supervisor.abort.aborted || !services.has(name)) return;
-      const service = getVersions(name);
-      if (service.candidate) report(`${name} ${service.candidate} is withdrawn`);
-      await service.withdraw();
-      await preparation.settlePermissions(name);
-    },
-    recordServed: (served) => {
-      supervisor.run.served = served;
-      supervisor.saveRun();
-    },
-  };
-
-  /** A service that did not run before has no version to compare with. */
-  async function addNew(name: string, version: string, launch: LaunchCommand): Promise<void> {
-    const added = supervisor.addService(name, version, launch);
-    try {
-      await added.start();
-    } catch (error) {
-      supervisor.removeService(name);
-      throw error;
-    }
   }
+}
+
+function rejectUnknown(name: string): never {
+  throw new CliError(`The running store has no service called ${name}.`);
 }
 
 function toNotReady(error: unknown): never {

@@ -10,7 +10,7 @@ import { type LaunchCommand } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
 import { ServiceVersions } from './service-versions.ts';
 import { type StateFolder } from './state.ts';
-import { createStoreControl, type Preparation } from './store-control.ts';
+import { type Preparation, RunningStore } from './store-control.ts';
 
 /** Thrown by a start that was cancelled because the store is stopping. */
 export class Stopped extends Error {}
@@ -131,7 +131,7 @@ export class Supervisor {
   setReady(preparation: Preparation): void {
     this.#run.phase = 'ready';
     this.saveRun();
-    const control = createStoreControl(this, this.#services, preparation);
+    const control = new RunningStore(this, this.#services, preparation);
     this.#control = new ControlSocket(this.stateFolder, control, (error) =>
       this.report(`other commands cannot connect to this store: ${error.message}`),
     );

@@ -3,12 +3,12 @@ import { addTraffic } from '@jogakbo/delivery/src/compare-versions.ts';
 import type { Engine, Release, VersionState } from '@jogakbo/delivery/src/engine.ts';
 import { readMetrics } from '@jogakbo/delivery/src/read-metrics.ts';
 import { type OperatorClient } from '../commands/operator-client.ts';
-import { getCurrentSplit, listInstances, waitForEffect, writeSplit } from '../commands/traffic-split.ts';
+import { getCurrentSplit, listInstances, waitForEffect, writeSplit } from './traffic-split.ts';
 import { CliError } from '../terminal/cli-error.ts';
-import { type ControlClient } from './control-client.ts';
-import { isAlive, readMemory } from './processes.ts';
-import { readRun, type ServiceRecord } from './run-record.ts';
-import { type StateFolder } from './state.ts';
+import { type ControlClient } from '../supervisor/control-client.ts';
+import { isAlive, readMemory } from '../supervisor/processes.ts';
+import { readRun, type ServiceRecord } from '../supervisor/run-record.ts';
+import { type StateFolder } from '../supervisor/state.ts';
 
 /** Runs versions in the store of `npm start`, through its control socket. */
 export class LocalEngine implements Engine {

@@ -4,10 +4,10 @@ import { WorkspaceContents } from '@jogakbo/delivery/src/content.ts';
 import { removeLightArtefacts, writeLightArtefact } from '@jogakbo/delivery/src/light-artefact.ts';
 import type { RunningVersion } from '@jogakbo/delivery/src/plan.ts';
 import { root } from '../workspace.ts';
-import { type LocalRelease } from './control-socket.ts';
+import { type LocalRelease } from '../supervisor/control-socket.ts';
 import { listRecentVersions, readDeployments } from './deployments.ts';
-import { readRun } from './run-record.ts';
-import { type StateFolder } from './state.ts';
+import { readRun } from '../supervisor/run-record.ts';
+import { type StateFolder } from '../supervisor/state.ts';
 
 /** Earlier versions whose artefacts are kept for a rollback, per service. */
 const keptVersions = 5;

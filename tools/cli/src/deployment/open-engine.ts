@@ -1,9 +1,9 @@
 import type { Engine } from '@jogakbo/delivery/src/engine.ts';
 import { asOperator, findReadyStore } from '../commands/operator-client.ts';
-import { ControlClient } from './control-client.ts';
+import { ControlClient } from '../supervisor/control-client.ts';
 import { LocalEngine } from './local-engine.ts';
 import { getReleaseFolder } from './releases.ts';
-import { type StateFolder } from './state.ts';
+import { type StateFolder } from '../supervisor/state.ts';
 
 export type OpenEngine = Engine;
 

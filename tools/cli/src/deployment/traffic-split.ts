@@ -5,8 +5,8 @@ import type { ExplainSettings, GetSettings } from '@jogakbo/contracts-config';
 import type { ListInstances } from '@jogakbo/contracts-registry';
 import { type Shares, TrafficSplit } from '@jogakbo/messaging/split';
 import { CliError } from '../terminal/cli-error.ts';
-import { describeEffect } from './config-screen.ts';
-import { type OperatorClient } from './operator-client.ts';
+import { describeEffect } from '../commands/config-screen.ts';
+import { type OperatorClient } from '../commands/operator-client.ts';
 
 export type Instances = Reply<typeof ListInstances>['items'];
 

@@ -3,9 +3,9 @@ import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CliError } from '../terminal/cli-error.ts';
-import { getUserName } from './audit-log.ts';
-import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
-import { createExclusively, readJson, removeIf, type StateFolder } from './state.ts';
+import { getUserName } from '../supervisor/audit-log.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from '../supervisor/processes.ts';
+import { createExclusively, readJson, removeIf, type StateFolder } from '../supervisor/state.ts';
 
 export type DeploymentOutcome = 'running' | 'promoted' | 'rolled back' | 'failed' | 'interrupted';
 
