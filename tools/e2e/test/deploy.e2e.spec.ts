@@ -88,6 +88,20 @@ describe('jogakbo deploy', () => {
     expect(await listVersions('orders')).toEqual(before);
   });
 
+  it('is refused if it would break a running consumer, which is named', async () => {
+    const contract = 'libs/contracts/inventory/src/index.ts';
+    const before = await listVersions('inventory');
+    const input = 'input: z.strictObject({ orderId: Id, lines: Lines }),';
+    store.edit(contract, input, input.replace('lines: Lines', 'lines: Lines, warehouse: Id'));
+    const { code, output } = await store.run(['deploy', 'inventory']);
+    store.restore(contract);
+    expect(code).toBe(1);
+    expect(output).toContain('nothing was deployed');
+    expect(output).toMatch(/orders.*reserve-stock|reserve-stock[^]*orders/);
+    expect(output).toContain('.v2');
+    expect(await listVersions('inventory')).toEqual(before);
+  });
+
   it('is refused while another one deploys; a killed one is undone', async () => {
     const before = await listVersions('orders');
     store.edit(getOrder, '// A change.', '// Another change.');

@@ -21,7 +21,7 @@ export interface ContractsOptions {
 }
 
 /** The result of `contracts check`, also as JSON. */
-interface DeploymentCheck extends ContractCheck {
+export interface DeploymentCheck extends ContractCheck {
   migrations: MigrationBreakage[];
 }
 
@@ -44,7 +44,11 @@ export async function checkContractsOf(names: string[], { url, json }: Contracts
   }
 }
 
-async function checkDeployment(candidates: readonly BuiltService[], url?: string): Promise<DeploymentCheck> {
+/** Checks built services against the versions that are running. @throws CliError if these are not known */
+export async function checkDeployment(
+  candidates: readonly BuiltService[],
+  url?: string,
+): Promise<DeploymentCheck> {
   const { running, pending } = await asOperator(
     openState(),
     async (client) => {
@@ -58,13 +62,18 @@ async function checkDeployment(candidates: readonly BuiltService[], url?: string
   return { ...check, migrations, notes: [...check.notes, ...listUnknownMigrations(candidates, running)] };
 }
 
-const isRefused = ({ breakages, migrations }: DeploymentCheck): boolean =>
+export const isRefused = ({ breakages, migrations }: DeploymentCheck): boolean =>
   breakages.length + migrations.length > 0;
+
+/** What would break, for whom, and the way out. */
+export const formatRefusal = (check: DeploymentCheck): string[] => [
+  ...formatBreakages(check),
+  ...formatMigrationBreakages(check.migrations),
+];
 
 function formatCheck(candidates: readonly BuiltService[], check: DeploymentCheck): string[] {
   const notes = check.notes.map((note) => `note: ${note}`);
-  if (isRefused(check))
-    return [...formatBreakages(check), ...formatMigrationBreakages(check.migrations), ...notes];
+  if (isRefused(check)) return [...formatRefusal(check), ...notes];
   const [only, ...more] = candidates;
   if (only && more.length === 0) return [`${only.service} may be deployed.`, ...notes];
   return [

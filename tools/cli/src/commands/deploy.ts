@@ -1,6 +1,7 @@
 import { readContents, WorkspaceContents } from '@jogakbo/delivery/src/content.ts';
 import { planDeployment, type PlanStep, renderPlan } from '@jogakbo/delivery/src/plan.ts';
 import { rollOut, type RolloutResult } from '@jogakbo/delivery/src/rollout.ts';
+import { readBuiltContracts, selectApps } from '../built-contracts.ts';
 import { build } from '../supervisor/build.ts';
 import { checkPackages, refuseIfFailed } from '../supervisor/checks.ts';
 import {
@@ -10,13 +11,14 @@ import {
   lockDeployments,
   readDeployments,
 } from '../deployment/deployments.ts';
-import { openEngine, type OpenEngine } from '../deployment/open-engine.ts';
+import { hasPlatform, openEngine, type OpenEngine } from '../deployment/open-engine.ts';
 import { getReleaseFolder, keepReleases, readRunningReleases } from '../deployment/releases.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { listApps, root } from '../workspace.ts';
+import { checkDeployment, formatRefusal, isRefused } from './contracts.ts';
 import { findReadyStore } from './operator-client.ts';
 
 export interface DeployOptions {
@@ -146,9 +148,10 @@ async function deployAll(
           remedies: ['run the command again'],
         });
     }
+    const order = await orderChecked(state, names, workspace);
     keepReleases(state, names);
     return await openEngine(state, async (engine) => {
-      for (const { service, from, to } of wanted) {
+      for (const { service, from, to } of order.map((name) => wanted.find((one) => one.service === name)!)) {
         const deployment = { service, from: from[0], to: to! };
         const done = await deployOne(state, engine, deployment, { ...settings, signal: abort.signal });
         if (!done) return abort.signal.aborted ? 130 : 1;
@@ -158,6 +161,28 @@ async function deployAll(
   } finally {
     release();
   }
+}
+
+/**
+ * Checks that the services break nothing that is running.
+ * @returns them in the order in which they can be deployed @throws CliError with what would break
+ */
+async function orderChecked(
+  state: StateFolder,
+  names: string[],
+  workspace: WorkspaceContents,
+): Promise<readonly string[]> {
+  if (!hasPlatform(findReadyStore(state))) {
+    print('Contracts are not compared: this store runs without gateway, identity, registry or config.');
+    return names;
+  }
+  const versions = Object.fromEntries(names.map((name) => [name, workspace.readService(name).version]));
+  const check = await checkDeployment(readBuiltContracts(selectApps(names), versions));
+  for (const note of check.notes) print(`note: ${note}`);
+  if (!isRefused(check)) return check.order;
+  throw new CliError('This deployment would break what is running; nothing was deployed.', {
+    details: formatRefusal(check),
+  });
 }
 
 /** Deploys one service, and records it. @returns whether the new version is the current one */
