@@ -6,10 +6,11 @@ import { installProjects } from './workspace-packages.ts';
 const derivations = [
   ['map', '--write'],
   ['compose', '--write'],
+  ['kubernetes', '--write'],
 ];
 
 /**
- * Completes a generator after its files are written: links new projects, and derives docs/map and docker-compose.yml again.
+ * Completes a generator after its files are written: links new projects, and derives docs/map, docker-compose.yml and deploy/kubernetes again.
  * @param root of the workspace
  * @param projects folders of new projects, and of those with new dependencies
  * @param next what the developer does next, in lines

@@ -14,6 +14,7 @@ import { confirm } from '../terminal/confirm.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { listApps, root } from '../workspace.ts';
 import { compose } from './compose.ts';
+import { showObjects } from './kubernetes.ts';
 import { map } from './map.ts';
 
 export interface RemoveOptions {
@@ -92,7 +93,9 @@ async function describeRemoval(
   const isKept = !data && hasServiceData(state, name);
   return [
     ...folders.map((folder) => `removes ${folder} (${countFiles(folder)} files)`),
-    ...(folders.length > 0 ? ['updates package-lock.json, docker-compose.yml and docs/map'] : []),
+    ...(folders.length > 0
+      ? ['updates package-lock.json, docker-compose.yml, docs/map and deploy/kubernetes']
+      : []),
     ...(uncommitted.length > 0
       ? [
           `${uncommitted.length} of these files are in no commit and cannot be restored:`,
@@ -146,7 +149,7 @@ async function listReadyRoutes(name: string): Promise<string[]> {
 async function removeFolders(folders: readonly string[]): Promise<void> {
   uninstallProjects(root, folders);
   for (const folder of folders) rmSync(join(root, folder), { recursive: true });
-  for (const [command, write] of Object.entries({ compose, map })) {
+  for (const [command, write] of Object.entries({ compose, map, kubernetes: showObjects })) {
     try {
       await write({ write: true });
     } catch (error) {
