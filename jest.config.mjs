@@ -30,4 +30,4 @@ export const base = {
   watchman: false,
 };
 
-export default { ...base, testRegex: '/(?!.*\\.(int|e2e)\\.spec)[^/]+\\.spec\\.ts$' };
+export default { ...base, testRegex: '/(?!.*\\.(int|e2e|full)\\.spec)[^/]+\\.spec\\.ts$' };

@@ -8,6 +8,7 @@ export function declareKubernetes(): Command {
   const kubernetes = new Command('kubernetes')
     .description('show the Kubernetes objects of all services')
     .option('--write', 'write the generated files of deploy/kubernetes')
+    .option('--no-build', 'use the builds that exist')
     .action(withExitCode(async (options: KubernetesOptions) => (await load()).showObjects(options)));
   kubernetes
     .command('check')

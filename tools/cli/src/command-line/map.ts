@@ -7,4 +7,5 @@ export const declareMap = (): Command =>
     .description('show all services: teams, calls, events and public routes')
     .option('--markdown', 'print Markdown with a Mermaid flowchart')
     .option('--write', 'write docs/map/README.md and docs/map/map.svg')
+    .option('--no-build', 'use the builds that exist')
     .action(withExitCode(async (options: MapOptions) => (await import('../commands/map.ts')).map(options)));

@@ -17,6 +17,8 @@ import { buildServices } from './build-services.ts';
 
 export interface KubernetesOptions {
   write?: boolean;
+  /** False to use the builds that exist. */
+  build?: boolean;
 }
 
 /** Reads the declarations, after a build of what has changed. */
@@ -26,8 +28,8 @@ async function readDeclaration(): Promise<WorkspaceDeclaration> {
 }
 
 /** Prints the objects of the base, or writes the generated files of deploy/kubernetes. */
-export async function showObjects({ write }: KubernetesOptions): Promise<number> {
-  const files = renderOrExplain(await readDeclaration());
+export async function showObjects({ write, build = true }: KubernetesOptions): Promise<number> {
+  const files = renderOrExplain(await (build ? readDeclaration() : readWorkspaceDeclaration()));
   if (!write) {
     const base = Object.keys(files).filter((path) => /^base\/(?!kustomization)/.test(path));
     process.stdout.write(base.map((path) => files[path]).join('---\n'));

@@ -11,14 +11,16 @@ import { buildServices } from './build-services.ts';
 export interface MapOptions {
   markdown?: boolean;
   write?: boolean;
+  /** False to use the builds that exist. */
+  build?: boolean;
 }
 
 export const mapFolder = join(root, 'docs', 'map');
 
-/** Prints the map of the services, or writes it to docs/map. Builds the changed services first. */
-export async function map({ markdown, write }: MapOptions): Promise<number> {
+/** Prints the map of the services, or writes it to docs/map. Builds the changed services first, unless told not to. */
+export async function map({ markdown, write, build: isBuilt = true }: MapOptions): Promise<number> {
   if (markdown && write) throw new UsageError('--markdown and --write exclude each other.');
-  await buildServices();
+  if (isBuilt) await buildServices();
   const current = readStoreMap();
   if (!write) {
     console.log(markdown ? formatMarkdown(current).trimEnd() : formatMap(current));

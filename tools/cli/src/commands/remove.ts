@@ -3,19 +3,17 @@ import { existsSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadContracts } from '@jogakbo/generators/contracts';
 import { findDependants } from '@jogakbo/generators/dependants';
+import { writeDerivedFiles } from '@jogakbo/generators/derived-files';
 import { uninstallProjects } from '@jogakbo/generators/workspace-packages';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { deleteServiceData, describeServiceData, hasServiceData } from '../supervisor/service-data.ts';
 import { readRun } from '../supervisor/run-record.ts';
 import { findRunningStore } from '../supervisor/store-access.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
-import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
+import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { confirm } from '../terminal/confirm.ts';
-import { toPrintable } from '../terminal/printable.ts';
+import { toPrintable, toPrintableLines } from '../terminal/printable.ts';
 import { listApps, root } from '../workspace.ts';
-import { compose } from './compose.ts';
-import { showObjects } from './kubernetes.ts';
-import { map } from './map.ts';
 
 export interface RemoveOptions {
   data?: boolean;
@@ -79,7 +77,12 @@ function assertStoreIsPrepared(state: StateFolder, name: string, data: boolean |
   if (run?.served?.some((served) => served.name === name))
     throw new CliError(`jogakbo serve runs ${name}.`, { remedies: ['end it with Ctrl-C first'] });
   if (readRun(state)?.services.some((service) => service.name === name) && run)
-    throw new CliError(`The running store runs ${name}.`, { remedies: ['stop it first:  npm stop'] });
+    throw new CliError(`The running store runs ${name}.`, {
+      remedies: [
+        'stop it first:  npm stop',
+        ...(data ? ['then run this without --data, start the store, and run it again'] : []),
+      ],
+    });
 }
 
 async function describeRemoval(
@@ -149,12 +152,9 @@ async function listReadyRoutes(name: string): Promise<string[]> {
 async function removeFolders(folders: readonly string[]): Promise<void> {
   uninstallProjects(root, folders);
   for (const folder of folders) rmSync(join(root, folder), { recursive: true });
-  for (const [command, write] of Object.entries({ compose, map, kubernetes: showObjects })) {
-    try {
-      await write({ write: true });
-    } catch (error) {
-      console.error(toPrintable(toMessage(error)));
-      console.error(`Run this again later:  npx jogakbo ${command} --write`);
-    }
-  }
+  const failed = await writeDerivedFiles(root, []);
+  if (failed.length > 0)
+    console.error(
+      toPrintableLines(['These could not be derived from the remaining services:', ...failed].join('\n')),
+    );
 }

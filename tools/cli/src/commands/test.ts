@@ -22,7 +22,7 @@ import { listProjects, nodePath, nxPath, root } from '../workspace.ts';
 // nx.json makes every project write its jest results here, whatever JOGAKBO_HOME is; Nx restores them from its cache.
 const results = join(root, '.jogakbo', 'test-results');
 /** Projects with end-to-end tests on a running store. */
-const endToEnd = globSync('tools/*/test/*.e2e.spec.ts', { cwd: root })
+const endToEnd = globSync('tools/*/test/*.{e2e,full}.spec.ts', { cwd: root })
   .map((path) => path.split(sep)[1]!)
   .filter((name, index, all) => all.indexOf(name) === index);
 

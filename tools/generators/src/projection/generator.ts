@@ -62,12 +62,8 @@ export default async function generateProjection(
   });
   await formatFiles(tree);
   return () =>
-    finish(
-      tree.root,
-      [files.folder],
-      [
-        `${service} keeps the newest ${event} for each ${facts.key} in the read model ${names.toSnakeCase(name)}.`,
-        `Change its tables and its handlers in ${projectionFile}, and read it in a query: nx g query ${service} …`,
-      ],
-    );
+    finish(tree.root, { projects: [files.folder], services: [service] }, [
+      `${service} keeps the newest ${event} for each ${facts.key} in the read model ${names.toSnakeCase(name)}.`,
+      `Change its tables and its handlers in ${projectionFile}, and read it in a query: nx g query ${service} …`,
+    ]);
 }

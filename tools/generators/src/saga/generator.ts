@@ -48,13 +48,9 @@ export default async function generateSaga(
   });
   await formatFiles(tree);
   return () =>
-    finish(
-      tree.root,
-      [files.folder],
-      [
-        `Each ${event} starts a run of the saga ${name}, which ends after ten minutes.`,
-        `Add its steps in ${sagaFile}: on this event, send that command.`,
-        `List the commands of other services that it sends in "calls" of ${files.moduleFile}.`,
-      ],
-    );
+    finish(tree.root, { projects: [files.folder], services: [service] }, [
+      `Each ${event} starts a run of the saga ${name}, which ends after ten minutes.`,
+      `Add its steps in ${sagaFile}: on this event, send that command.`,
+      `List the commands of other services that it sends in "calls" of ${files.moduleFile}.`,
+    ]);
 }

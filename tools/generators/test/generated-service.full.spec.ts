@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { writeDerivedFiles } from '../src/derived-files.ts';
 import { PlatformCopy, type Outcome } from './platform-copy.ts';
 
 const port = String(randomInt(28_000, 32_000));
@@ -45,8 +46,7 @@ describe('a generated service', () => {
 
   beforeAll(async () => {
     workspace = new PlatformCopy();
-    expectSuccess(await jogakbo('compose', '--write'));
-    expectSuccess(await jogakbo('map', '--write'));
+    expect(await writeDerivedFiles(workspace.root, [])).toEqual([]);
     await workspace.commit();
     expectSuccess(await jogakbo('start', '--detach', '--no-seed'));
   }, 240_000);
