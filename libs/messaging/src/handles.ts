@@ -1,7 +1,18 @@
 import type { AnyContract, HandlerOutput, AnyRequest, Body } from '@jogakbo/contract';
+import { Catch, type RpcExceptionFilter, UseFilters } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { throwError } from 'rxjs';
 
 type Result<C> = C extends AnyRequest ? HandlerOutput<C> | Promise<HandlerOutput<C>> : void | Promise<void>;
+
+/** Passes errors to the transport: Nest would replace those that it does not know, among them rejections. */
+@Catch()
+class PassErrors implements RpcExceptionFilter {
+  catch(error: unknown) {
+    return throwError(() => error);
+  }
+}
+const passErrors = new PassErrors();
 
 const handled = new WeakMap<object, AnyContract[]>();
 
@@ -23,6 +34,7 @@ export function Handles<C extends AnyContract>(contract: C) {
     MessagePattern(contract.name, { contract })(target, key, descriptor);
     Payload()(target, key, 0);
     Ctx()(target, key, 1);
+    UseFilters(passErrors)(target, key, descriptor);
     handled.set(target, [...(handled.get(target) ?? []), contract]);
   };
 }

@@ -1,32 +1,15 @@
 import type { Server } from 'node:http';
 import { RabbitServer } from '@jogakbo/messaging';
-import {
-  Catch,
-  Module,
-  type ArgumentsHost,
-  type DynamicModule,
-  type Provider,
-  type Type,
-} from '@nestjs/common';
-import { APP_FILTER, BaseExceptionFilter, HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { TerminusModule } from '@nestjs/terminus';
 import type { FastifyServerOptions } from 'fastify';
-import { throwError } from 'rxjs';
 import { HealthController } from './health.ts';
 import type { InstanceContext } from './instance-context.ts';
 import { MetricsController } from './metrics.ts';
 import { toOwnUrl } from './own-url.ts';
 import type { Part } from './parts.ts';
-
-/** Passes faults of message handlers to the transport. Nest answers faults of HTTP routes. */
-@Catch()
-class PassMessageFaults extends BaseExceptionFilter {
-  override catch(exception: unknown, host: ArgumentsHost): unknown {
-    if (host.getType() === 'rpc') return throwError(() => exception);
-    return super.catch(exception, host);
-  }
-}
 
 /** Milliseconds between two checks for connections that a stop can close. */
 const closeCheckMs = 50;
@@ -122,14 +105,7 @@ export class NestApp implements Part {
       global: true,
       imports: [TerminusModule.forRoot({ logger: false }), this.context.module],
       controllers: [HealthController, MetricsController],
-      providers: [
-        ...provided,
-        {
-          provide: APP_FILTER,
-          useFactory: ({ httpAdapter }: HttpAdapterHost) => new PassMessageFaults(httpAdapter),
-          inject: [HttpAdapterHost],
-        },
-      ],
+      providers: provided,
       exports: provided.map((provider) => (provider as { provide: Type }).provide),
     };
   }
