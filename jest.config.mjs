@@ -27,6 +27,8 @@ export const base = {
       },
     ],
   },
+  // The packages of libraries have the names of the libraries.
+  modulePathIgnorePatterns: ['/libs/.*/dist/'],
   watchman: false,
 };
 

@@ -33,13 +33,13 @@ export function readSharedVersion(tree: Tree, name: string): string {
   return version;
 }
 
-/** The version of a package of the workspace. @throws GeneratorError if there is none */
-export function readProjectVersion(tree: Tree, name: string): string {
-  const { packages } = readJsonFile<LockFile>(tree, lockPath);
-  const { resolved } = packages[`node_modules/${name}`] ?? {};
-  const version = resolved && packages[resolved]?.version;
-  if (!version) throw new GeneratorError(`${lockPath} has no package ${name}.`, 'Run: npm install');
-  return version;
+/**
+ * The range of a dependency on a package of the workspace: any version, because there is only the one of the workspace.
+ * @throws GeneratorError if there is no such package
+ */
+export function getProjectRange(tree: Tree, name: string): string {
+  if (findProjectFolder(tree, name)) return '*';
+  throw new GeneratorError(`${lockPath} has no package ${name}.`, 'Run: npm install');
 }
 
 /** The folder of a package of the workspace; undefined if there is none. */
@@ -56,7 +56,7 @@ export function writeManifest(tree: Tree, folder: string, manifest: Manifest): v
 export function addDependency(tree: Tree, folder: string, name: string): void {
   const manifest = readJsonFile<Manifest>(tree, `${folder}/package.json`);
   if (manifest.dependencies?.[name]) return;
-  const all = { ...manifest.dependencies, [name]: readProjectVersion(tree, name) };
+  const all = { ...manifest.dependencies, [name]: getProjectRange(tree, name) };
   const sorted = Object.entries(all).sort(([one], [other]) => one.localeCompare(other, 'en'));
   writeManifest(tree, folder, { ...manifest, dependencies: Object.fromEntries(sorted) });
 }

@@ -125,7 +125,7 @@ describe('in a workspace', () => {
       '...consistencyMigrations, ...eventStoreMigrations',
     );
     expect(JSON.parse(workspace.read('apps/audit/package.json'))).toMatchObject({
-      dependencies: { '@jogakbo/contracts-letters': '0.1.0' },
+      dependencies: { '@jogakbo/contracts-letters': '*' },
     });
     expect(await findDependants(workspace.root, 'letters')).toEqual([
       { folder: 'apps/audit', uses: ['receives letters.letter-added'] },

@@ -7,7 +7,7 @@ import * as names from '../names.ts';
 import { contractFolder, contractPackage } from '../service-files.ts';
 import {
   findProjectFolder,
-  readProjectVersion,
+  getProjectRange,
   readSharedVersion,
   writeManifest,
 } from '../workspace-packages.ts';
@@ -92,7 +92,7 @@ function writeContractManifest(tree: Tree, folder: string, name: string): void {
     description: `Public contract of the ${name} service.`,
     exports: { '.': './src/index.ts' },
     dependencies: {
-      '@jogakbo/contract': readProjectVersion(tree, '@jogakbo/contract'),
+      '@jogakbo/contract': getProjectRange(tree, '@jogakbo/contract'),
       zod: readSharedVersion(tree, 'zod'),
     },
     nx: {
@@ -112,8 +112,8 @@ function writeAppManifest(
   { name, plural, owner }: { name: string; plural: string; owner: string },
 ): void {
   const dependencies = [
-    ...libraries.map((one) => [`@jogakbo/${one}`, readProjectVersion(tree, `@jogakbo/${one}`)]),
-    [contractPackage(name), '0.1.0'],
+    ...libraries.map((one) => [`@jogakbo/${one}`, getProjectRange(tree, `@jogakbo/${one}`)]),
+    [contractPackage(name), '*'],
     ...packages.map((one) => [one, readSharedVersion(tree, one)]),
   ].sort(([one], [other]) => one!.localeCompare(other!, 'en'));
   writeManifest(tree, folder, {
@@ -130,6 +130,6 @@ function writeAppManifest(
       tags: ['type:app', 'scope:store'],
       targets: { build: {}, typecheck: {}, lint: {}, test: {}, integration: {}, serve: {} },
     },
-    devDependencies: { '@jogakbo/testing': readProjectVersion(tree, '@jogakbo/testing') },
+    devDependencies: { '@jogakbo/testing': getProjectRange(tree, '@jogakbo/testing') },
   });
 }
