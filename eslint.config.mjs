@@ -43,7 +43,10 @@ const boundaries = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/node_modules/**', 'tools/boundary-proof/violations/**'] },
+  // jogakbo.config.ts belongs to no project, which the rule about dependencies needs.
+  {
+    ignores: ['**/dist/**', '**/node_modules/**', 'tools/boundary-proof/violations/**', 'jogakbo.config.ts'],
+  },
   ...tseslint.configs.recommended,
   { plugins: { '@nx': nx } },
   {

@@ -16,6 +16,8 @@ export default {
   readyRoutes: ['POST /v1/orders', 'POST /v1/sessions'],
   /** `npm start` creates an account for each of these roles. */
   localStaff: ['merchant', 'operator'],
+  /** The teams on GitHub: `docs/CODEOWNERS`. */
+  codeOwners: { prefix: '@jogakbo/', others: 'platform' },
   /** Fills a new store with data. */
   seed: 'tools/store/src/seed/index.ts',
   /** The workload and the rules of `npm run chaos`. */

@@ -20,6 +20,16 @@ export const WorkspaceConfig = z
     readyRoutes: z.array(RouteName).default([]),
     /** The roles for which `npm start` creates an account each. */
     localStaff: z.array(z.string()).default(['operator']),
+    /**
+     * How teams are called on GitHub or GitLab, for `jogakbo owners`: `prefix` and the owner of a service. The team `others`
+     * owns all files that belong to no service.
+     */
+    codeOwners: z
+      .strictObject({
+        prefix: z.string().regex(/^@/, 'must begin with @, such as @my-company/'),
+        others: z.string().min(1),
+      })
+      .optional(),
     /** Path of the module that fills a new store with data: see `SeedModule` in tools/cli. */
     seed: z.string().optional(),
     /** Path of the module with the workload and the rules of chaos: see `ChaosModule` in tools/chaos. */

@@ -28,6 +28,7 @@ const { buildUrl } = await import('../src/backing/postgres/service-databases.ts'
 const { getPublicKeys } = await import('../src/backing/rabbitmq/deploy-step.ts');
 const { readBusDescriptions } = await import('../src/bus-descriptions.ts');
 const { readStoreMap, renderFiles } = await import('../src/commands/map.ts');
+const { renderCodeOwners } = await import('../src/owners/code-owners.ts');
 const { buildComposeFile } = await import('../src/compose/compose-file.ts');
 const { readWorkspaceDeclaration } = await import('../src/kubernetes-declaration.ts');
 
@@ -55,9 +56,10 @@ const ownFiles: Record<string, string> = {
   'libs/contracts/gift-cards/package.json': '{"name": "@jogakbo/contracts-gift-cards"}',
   'libs/contracts/gift-cards/src/index.ts': 'export {};\n',
 };
-/** `jogakbo compose`, `map` and `kubernetes` with `--write`, and `npm install` write these, never people. */
+/** `jogakbo compose`, `map`, `kubernetes` and `owners` with `--write`, and `npm install` write these, never people. */
 const generatedFiles = [
   ...['docker-compose.yml', 'docs/map/README.md', 'docs/map/map.svg', 'package-lock.json'],
+  'docs/CODEOWNERS',
   'deploy/kubernetes/{base,backing/*}/*.yaml',
 ];
 const secretFiles = ['.env', '.jogakbo/**/*'];
@@ -134,6 +136,7 @@ async function deriveAll() {
     environments: await buildEnvironments(),
     permissions: computePermissions(readBusDescriptions(listApps()), 'operator'),
     map: renderFiles(readStoreMap()),
+    codeOwners: renderCodeOwners(listApps(), await readWorkspaceConfig(folder), folder),
     composeFile: buildComposeFile(listApps(), await readWorkspaceConfig(folder)),
     kubernetes: renderKubernetesFiles(await readWorkspaceDeclaration(), '0.1.0'),
     secrets: makeSecrets(),
@@ -195,6 +198,11 @@ describe('a new app', () => {
     expect(JSON.stringify(before.permissions.get('gateway'))).not.toContain('gift-cards');
   });
 
+  it('has its team as the owner of its folders', () => {
+    expect(during.codeOwners).toMatch(/^\/apps\/gift-cards\/ @\S*gifts$/m);
+    expect(during.codeOwners).toMatch(/^\/libs\/contracts\/gift-cards\/ @\S*gifts$/m);
+  });
+
   it('is in the compose file, the secrets and the map', () => {
     for (const part of [
       'gift-cards:',
@@ -222,7 +230,15 @@ describe('a new app', () => {
 
   it('is gone everywhere after its removal', () => {
     expect(JSON.stringify({ ...after, permissions: [...after.permissions] })).not.toMatch(/gift.cards/i);
-    for (const key of ['apps', 'databases', 'permissions', 'map', 'composeFile', 'kubernetes'] as const)
+    for (const key of [
+      'apps',
+      'databases',
+      'permissions',
+      'map',
+      'codeOwners',
+      'composeFile',
+      'kubernetes',
+    ] as const)
       expect(after[key]).toEqual(before[key]);
   });
 });

@@ -14,4 +14,6 @@ export default {
   readyRoutes: ['POST /v1/notes', 'POST /v1/sessions'],
   /** `npm start` creates an account for each of these roles. */
   localStaff: ['operator'],
+  /** The teams on GitHub or GitLab: `docs/CODEOWNERS`. */
+  codeOwners: { prefix: '@my-product/', others: 'platform' },
 } satisfies WorkspaceConfigInput;

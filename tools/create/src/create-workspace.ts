@@ -1,7 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
-import { buildApps, writeComposeFile, writeKubernetesFiles, writeMap } from './generated-files.ts';
+import {
+  buildApps,
+  writeCodeOwners,
+  writeComposeFile,
+  writeKubernetesFiles,
+  writeMap,
+} from './generated-files.ts';
 import { copyLock, writeManifest } from './manifest.ts';
 
 export const repository = resolve(import.meta.dirname, '..', '..', '..');
@@ -27,6 +33,7 @@ const rootEntries = [
   '.ci',
   '.dockerignore',
   '.editorconfig',
+  '.github',
   '.gitignore',
   '.npmrc',
   '.nxignore',
@@ -41,6 +48,7 @@ const rootEntries = [
   'jest.e2e.config.mjs',
   'jest.e2e.sequencer.mjs',
   'jest.integration.config.mjs',
+  'libs/README.md',
   'nx.json',
   'tsconfig.base.json',
   'tsconfig.json',
@@ -69,10 +77,11 @@ export async function createWorkspace({ folder, name, git, report }: CreateOptio
   copyLock(repository, folder);
   report('wrote package.json and package-lock.json');
   await writeComposeFile(folder);
+  await writeCodeOwners(folder);
   const apps = await buildApps(folder, [sample, repository], report);
   writeMap(folder, apps);
   await writeKubernetesFiles(folder, apps);
-  report('wrote docker-compose.yml, docs/map and deploy/kubernetes');
+  report('wrote docker-compose.yml, docs/CODEOWNERS, docs/map and deploy/kubernetes');
   if (git) makeRepository(folder);
 }
 

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderFiles, readStoreMap } from '@jogakbo/cli/src/commands/map.ts';
 import { buildComposeFile } from '@jogakbo/cli/src/compose/compose-file.ts';
+import { codeOwnersFile, renderCodeOwners } from '@jogakbo/cli/src/owners/code-owners.ts';
 import { build } from '@jogakbo/cli/src/supervisor/build.ts';
 import { readWorkspaceDeclaration, readWorkspaceVersion } from '@jogakbo/cli/src/kubernetes-declaration.ts';
 import { type App, listApps } from '@jogakbo/cli/src/workspace.ts';
@@ -12,6 +13,13 @@ import { renderFiles as renderKubernetesFiles, writeFiles } from '@jogakbo/deliv
 export async function writeComposeFile(folder: string): Promise<void> {
   const text = buildComposeFile(listApps(folder), await readWorkspaceConfig(folder));
   writeFileSync(join(folder, 'docker-compose.yml'), text);
+}
+
+/** Writes docs/CODEOWNERS of a product. @param folder as for `writeComposeFile` */
+export async function writeCodeOwners(folder: string): Promise<void> {
+  const text = renderCodeOwners(listApps(folder), await readWorkspaceConfig(folder), folder);
+  mkdirSync(join(folder, 'docs'), { recursive: true });
+  writeFileSync(join(folder, codeOwnersFile), text);
 }
 
 /**

@@ -117,8 +117,11 @@ function splitName(part: string): readonly [name: string, version: string] {
   return [part.slice(0, at), part.slice(at + 1)];
 }
 
-/** The plan for people: one block per service, those with an action first. */
-export function renderPlan(steps: readonly PlanStep[]): string {
+/**
+ * The plan for people: one block per service, those with an action first.
+ * @param compared what the workspace is compared with
+ */
+export function renderPlan(steps: readonly PlanStep[], compared = 'what is running'): string {
   const order = [
     ...steps.filter(({ action }) => action !== 'keep'),
     ...steps.filter(({ action }) => action === 'keep'),
@@ -135,7 +138,7 @@ export function renderPlan(steps: readonly PlanStep[]): string {
     ];
   });
   const count = steps.filter(({ action }) => action === 'deploy').length;
-  return [...lines, '', `${count} of ${steps.length} services differ from what is running`].join('\n');
+  return [...lines, '', `${count} of ${steps.length} services differ from ${compared}`].join('\n');
 }
 
 const limit = (reasons: readonly string[]): string[] =>

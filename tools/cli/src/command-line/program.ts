@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { root } from '../workspace.ts';
 import { declareAffected } from './affected.ts';
 import { declareBuild } from './build.ts';
+import { declareChanges } from './changes.ts';
+import { declareCi } from './ci.ts';
 import { declareCompose } from './compose.ts';
 import { declareConfig } from './config.ts';
 import { declareContracts } from './contracts.ts';
@@ -14,6 +16,7 @@ import { declareKubernetes } from './kubernetes.ts';
 import { declareLogins } from './logins.ts';
 import { declareLogs } from './logs.ts';
 import { declareMap } from './map.ts';
+import { declareOwners } from './owners.ts';
 import { declareProjection } from './projection.ts';
 import { declarePs } from './ps.ts';
 import { declareRegistration } from './registration.ts';
@@ -22,6 +25,7 @@ import { declareReplay } from './replay.ts';
 import { declareRestart } from './restart.ts';
 import { declareSeed } from './seed.ts';
 import { declareServe } from './serve.ts';
+import { declareSmoke } from './smoke.ts';
 import { declareSplit } from './split.ts';
 import { declareStart, declareSupervise } from './start.ts';
 import { declareStop } from './stop.ts';
@@ -83,6 +87,10 @@ export function createProgram(): Command {
     declareCompose,
     declareKubernetes,
     declareRemove,
+    declareOwners,
+    declareChanges,
+    declareSmoke,
+    declareCi,
     declareDoctor,
     declareTest,
     declareServe,
