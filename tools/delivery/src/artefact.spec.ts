@@ -48,7 +48,9 @@ describe('an artefact', () => {
     });
     expect(readArtefact(target)).toMatchObject({ service: 'tea', version, hash });
     expect(Object.keys(list(target))).toEqual([
-      ...['bus.json', 'main.js', 'main.js.map', 'source-maps.js'].map((name) => `apps/tea/dist/${name}`),
+      ...['bus.json', 'contract.json', 'main.js', 'main.js.map', 'source-maps.js'].map(
+        (name) => `apps/tea/dist/${name}`,
+      ),
       ...['apps/tea/package.json', 'artefact.json', 'bom.json'],
       ...['pg-types', 'pg', 'zod'].flatMap((name) =>
         ['index.js', 'package.json'].map((file) => `node_modules/${name}/${file}`),

@@ -21,7 +21,7 @@ export interface Artefact extends ServiceContent {
 }
 
 /** Everything that the build of an app writes and a running service, or its deployment, reads. */
-const distFiles = ['main.js', 'main.js.map', 'source-maps.js', 'bus.json'];
+const distFiles = ['main.js', 'main.js.map', 'source-maps.js', 'bus.json', 'contract.json'];
 const artefactFile = 'artefact.json';
 
 /** Reads `artefact.json` of a folder; undefined if it is not an artefact. */

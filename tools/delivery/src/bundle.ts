@@ -70,7 +70,7 @@ const packagesOutside = (app: string): Plugin => ({
 
 /**
  * How the sources of `app`, such as `apps/one`, become `dist/main.js`. The result depends on the sources, this file and
- * the versions of esbuild and swc only: content.ts lists them.
+ * the versions of esbuild and swc only: they are part of the content of every service, see content.ts.
  */
 export const getBundleOptions = (app: string): BuildOptions => ({
   entryPoints: [path.join(app, 'src/main.ts')],

@@ -37,9 +37,10 @@ export interface Manifest extends DependencyFields {
 /** The fields of a package.json that change how a package is built or run. */
 const relevantFields = ['name', 'version', 'type', 'main', 'exports', 'imports', 'sideEffects', 'jogakbo'];
 
-/** What decides how sources become a bundle, besides the packages below. */
+/** What decides how sources become a bundle and its descriptions, besides the packages below. */
 const buildFiles = [
   'tsconfig.base.json',
+  'tools/delivery/src/build.ts',
   'tools/delivery/src/bundle.ts',
   'tools/delivery/src/source-maps.mjs',
 ];

@@ -141,5 +141,5 @@ describe('package-lock.json of this workspace', () => {
         expect([id, lock.getEntry(path)!.peerDependenciesMeta?.[name]]).toEqual([id, { optional: true }]);
       }
     }
-  }, 30_000);
+  }, 60_000);
 });

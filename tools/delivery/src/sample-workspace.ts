@@ -71,7 +71,7 @@ export class SampleWorkspace {
 
   /** Writes what the build of an app writes. */
   build(service: string): void {
-    for (const name of ['main.js', 'main.js.map', 'source-maps.js', 'bus.json'])
+    for (const name of ['main.js', 'main.js.map', 'source-maps.js', 'bus.json', 'contract.json'])
       this.write(`apps/${service}/dist/${name}`, `// ${name}\n`);
   }
 

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ensureConfigSecrets } from '@jogakbo/cli/src/supervisor/config-secrets.ts';
 import {
@@ -57,16 +58,14 @@ const createDatabase = async ({ name }: App): Promise<[string, Private]> => [
   await createPrivateDatabase(),
 ];
 
-function startArtefact(app: App, context: LaunchContext): Started {
+async function startArtefact(app: App, context: LaunchContext): Promise<Started> {
   const target = join(folder, app.name);
   const artefact = writeArtefact(new WorkspaceContents(root), app.name, target);
   const { STAFF_FILE: _staff, OIDC_CLIENTS_FILE: _clients, ...env } = buildEnvironment(app, context);
   const cwd = join(target, 'apps', app.name);
   if (app.hasDatabase) {
-    const { status, stderr } = spawnSync(nodePath(), ['dist/main.js', 'migrate'], {
-      ...{ cwd, env, encoding: 'utf8' },
-    });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const { stderr } = await promisify(execFile)(nodePath(), ['dist/main.js', 'migrate'], { cwd, env });
+    expect(stderr).toBe('');
   }
   const args = [...getMemoryFlags(app.manifest), '--import=./dist/source-maps.js', 'dist/main.js'];
   const child = spawn(nodePath(), args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
@@ -85,7 +84,8 @@ function startArtefact(app: App, context: LaunchContext): Started {
 
 beforeAll(async () => {
   const context = await createContext();
-  for (const app of apps) started.set(app.name, startArtefact(app, context));
+  const all = apps.map(async (app) => started.set(app.name, await startArtefact(app, context)));
+  await Promise.all(all);
 }, 120_000);
 afterAll(async () => {
   for (const { child } of started.values()) child.kill('SIGKILL');
