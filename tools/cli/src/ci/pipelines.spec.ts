@@ -64,3 +64,9 @@ describe('the pipeline of a pull request', () => {
     expect(list('pull-request').map(({ name }) => name)).toContain('contracts');
   });
 });
+
+it('main tests the store after the deployment, and can go back', () => {
+  const steps = list('main');
+  expect(steps.map(({ name }) => name)).toEqual(['build', 'contracts', 'deploy', 'smoke']);
+  expect(steps.at(-1)!.undo).toBeDefined();
+});

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodePath, nxPath, root } from '../workspace.ts';
@@ -49,6 +50,16 @@ const checkContracts: Step = {
 };
 const buildAll = [nxPath(), 'run-many', '--targets', 'build', '--output-style=static'];
 
+/** The services that were deployed for this reason, the last one first. */
+function listDeployed(reason: string): string[] {
+  const [program, ...args] = jogakbo('history', '--json', '--limit', '1000');
+  const { stdout } = spawnSync(program!, args, { cwd: root, encoding: 'utf8' });
+  const deployments = JSON.parse(stdout) as { service: string; reason: string; outcome: string }[];
+  return deployments
+    .filter((one) => one.reason === reason && one.outcome === 'promoted')
+    .map(({ service }) => service);
+}
+
 /** The steps of a pipeline, in their order. */
 export const listSteps = (pipeline: Pipeline, options: PipelineOptions): Step[] => steps[pipeline](options);
 
@@ -73,15 +84,31 @@ const steps: Record<Pipeline, (options: PipelineOptions) => Step[]> = {
       },
     ];
   },
-  main: ({ url }) => [
-    { name: 'build', title: 'all services, for the check of their contracts', command: buildAll },
-    checkContracts,
-    {
-      name: 'smoke',
-      title: 'the store from outside',
-      command: jogakbo('smoke', ...(url ? ['--url', url] : [])),
-    },
-  ],
+  main: ({ url }) => {
+    // The history shows by the reason what this run has deployed.
+    const reason = `ci ${process.env.GITHUB_RUN_ID ?? process.env.CI_PIPELINE_ID ?? new Date().toISOString()}`;
+    return [
+      { name: 'build', title: 'all services, for the check of their contracts', command: buildAll },
+      checkContracts,
+      {
+        name: 'deploy',
+        title: 'what differs from what runs; a version that is worse goes back by itself',
+        command: jogakbo('deploy', '--wait', '--reason', reason),
+      },
+      {
+        name: 'smoke',
+        title: 'the store from outside',
+        command: jogakbo('smoke', ...(url ? ['--url', url] : [])),
+        undo: {
+          title: 'every service that this run has deployed goes back to its previous version',
+          listCommands: () =>
+            listDeployed(reason).map((service) =>
+              jogakbo('rollback', service, '--reason', 'the smoke test failed'),
+            ),
+        },
+      },
+    ];
+  },
   nightly: () => [
     {
       name: 'test',
