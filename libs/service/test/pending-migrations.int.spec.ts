@@ -27,19 +27,19 @@ afterAll(async () => {
   await Promise.all(backing.map((one) => one.drop()));
 });
 
-class First1 implements MigrationInterface {
-  readonly name = 'First1';
+class First1700000000001 implements MigrationInterface {
+  readonly name = 'First1700000000001';
   up = (runner: QueryRunner) => runner.query('CREATE TABLE shelf (id text PRIMARY KEY)');
   down = async () => undefined;
 }
-class Failing2 implements MigrationInterface {
-  readonly name = 'Failing2';
+class Failing1700000000002 implements MigrationInterface {
+  readonly name = 'Failing1700000000002';
   up = (runner: QueryRunner) => runner.query('ALTER TABLE missing ADD COLUMN id text');
   down = async () => undefined;
 }
 
 it('migrations leave the schema as it was if one of them fails', async () => {
-  @Service({ contract: service('shelves'), migrations: [First1, Failing2], handlers: [] })
+  @Service({ contract: service('shelves'), migrations: [First1700000000001, Failing1700000000002], handlers: [] })
   class ShelvesModule {}
   const database = await createPrivateDatabase();
   const dataSource = createDataSource(ShelvesModule, { databaseUrl: database.url, databasePool: 2 });

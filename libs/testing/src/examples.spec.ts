@@ -9,7 +9,7 @@ const Book = z.object({
   isbn: z.string().regex(/^97[89]-\d{10}$/),
   lentAt: Timestamp.nullable(),
   version: Version,
-  price: z.strictObject({ amount: z.int().nonnegative(), currency: z.enum(['EUR', 'KRW']) }),
+  size: z.strictObject({ height: z.int().nonnegative(), unit: z.enum(['mm', 'in']) }),
   shelf: z
     .string()
     .meta({ examples: ['A 3'] })

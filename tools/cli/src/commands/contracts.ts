@@ -65,7 +65,7 @@ export async function checkDeployment(
 export const isRefused = ({ breakages, migrations }: DeploymentCheck): boolean =>
   breakages.length + migrations.length > 0;
 
-/** What would break, for whom, and the way out. */
+/** What would break, which consumers, and the way out. */
 export const formatRefusal = (check: DeploymentCheck): string[] => [
   ...formatBreakages(check),
   ...formatMigrationBreakages(check.migrations),

@@ -12,7 +12,8 @@ import { claimStore } from '../supervisor/claim-store.ts';
 import { parseStartOptions, type StartOptions, type StartValues } from '../supervisor/start-options.ts';
 import { bringUp } from '../supervisor/start-store.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
-import { Stopped, type Supervisor } from '../supervisor/supervisor.ts';
+import { Stopped } from '../supervisor/stopped.ts';
+import { type Supervisor } from '../supervisor/supervisor.ts';
 import { nodePath, root } from '../workspace.ts';
 
 export async function start(values: StartValues): Promise<number> {

@@ -170,6 +170,8 @@ describe('the control socket', () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(NotReady);
     expect(error).toMatchObject({ message: 'tea ended (code 1)', lines: ['Error: no tea'] });
+    client.close();
+    expect(await waitForCalls(1)).toEqual(['withdraw tea']);
   });
 
   it('starts a version only of a reserved service, and scales only a free one', async () => {

@@ -24,7 +24,8 @@ import { formatSummary } from './start-summary.ts';
 import { ensureSecrets } from './state.ts';
 import { prepareBroker, prepareDatabase, getBackingEndpoints, claimServicePorts } from './store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
-import { Stopped, type Supervisor } from './supervisor.ts';
+import { Stopped } from './stopped.ts';
+import { type Supervisor } from './supervisor.ts';
 import { readVersions } from './versions.ts';
 import { type App, listApps, root } from '../workspace.ts';
 

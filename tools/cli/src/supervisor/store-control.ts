@@ -2,11 +2,11 @@ import { NotReady } from '@jogakbo/delivery/src/engine.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { type LocalRelease, type StoreControl } from './control-socket.ts';
 import { type DenseService } from './dense-mode.ts';
-import { type ServedRecord } from './run-record.ts';
+import { type RunRecord, type ServedRecord } from './run-record.ts';
 import { type LaunchCommand } from './service-launch.ts';
 import { EarlyExit } from './service-process.ts';
 import { ServiceVersions } from './service-versions.ts';
-import { Stopped, type Supervisor } from './supervisor.ts';
+import { Stopped } from './stopped.ts';
 
 /** What has to happen before a process of a service can start. */
 export interface Preparation {
@@ -18,6 +18,16 @@ export interface Preparation {
   promote(service: string): void;
   /** Permits only what the current version of the service does on the bus. */
   settlePermissions(service: string): Promise<void>;
+}
+
+/** The part of the supervisor that the operations need. */
+export interface SupervisedStore {
+  readonly abort: AbortSignal;
+  readonly run: RunRecord;
+  report(text: string): void;
+  saveRun(): void;
+  addService(name: string, version: string, launch: LaunchCommand): ServiceVersions;
+  removeService(name: string): void;
 }
 
 /** For a store that runs no further services. */
@@ -33,12 +43,12 @@ export function createNoPreparation(reason: string): Preparation {
 
 /** The operations that a running store offers to other commands. */
 export class RunningStore implements StoreControl {
-  readonly #supervisor: Supervisor;
+  readonly #supervisor: SupervisedStore;
   readonly #services: ReadonlyMap<string, ServiceVersions | DenseService>;
   readonly #preparation: Preparation;
 
   constructor(
-    supervisor: Supervisor,
+    supervisor: SupervisedStore,
     services: ReadonlyMap<string, ServiceVersions | DenseService>,
     preparation: Preparation,
   ) {

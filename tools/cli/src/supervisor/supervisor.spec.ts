@@ -8,7 +8,8 @@ import { identifyProcess } from './processes.ts';
 import { claimRun, readRun, type RunRecord } from './run-record.ts';
 import { openState, type StateFolder } from './state.ts';
 import { createNoPreparation } from './store-control.ts';
-import { Stopped, Supervisor } from './supervisor.ts';
+import { Stopped } from './stopped.ts';
+import { Supervisor } from './supervisor.ts';
 
 let state: StateFolder;
 beforeEach(() => {

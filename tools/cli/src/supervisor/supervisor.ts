@@ -10,10 +10,8 @@ import { type LaunchCommand } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
 import { ServiceVersions } from './service-versions.ts';
 import { type StateFolder } from './state.ts';
+import { Stopped } from './stopped.ts';
 import { type Preparation, RunningStore } from './store-control.ts';
-
-/** Thrown by a start that was cancelled because the store is stopping. */
-export class Stopped extends Error {}
 
 type Role = 'broker' | 'database';
 
