@@ -39,7 +39,11 @@ class Failing1700000000002 implements MigrationInterface {
 }
 
 it('migrations leave the schema as it was if one of them fails', async () => {
-  @Service({ contract: service('shelves'), migrations: [First1700000000001, Failing1700000000002], handlers: [] })
+  @Service({
+    contract: service('shelves'),
+    migrations: [First1700000000001, Failing1700000000002],
+    handlers: [],
+  })
   class ShelvesModule {}
   const database = await createPrivateDatabase();
   const dataSource = createDataSource(ShelvesModule, { databaseUrl: database.url, databasePool: 2 });
