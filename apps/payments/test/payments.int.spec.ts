@@ -68,7 +68,9 @@ describe('payments', () => {
     await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
     await payments.ask(ReturnPayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
-    await expect(payments.ask(CapturePayment, { orderId })).rejects.toMatchObject({ code: 'internal' });
+    await expect(payments.ask(CapturePayment, { orderId })).rejects.toMatchObject({
+      code: 'payment-declined',
+    });
   });
 
   it('checks whether a token is known', async () => {

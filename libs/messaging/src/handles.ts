@@ -6,12 +6,13 @@ import { throwError } from 'rxjs';
 type Result<C> = C extends AnyRequest ? HandlerOutput<C> | Promise<HandlerOutput<C>> : void | Promise<void>;
 
 /** Passes errors to the transport: Nest would replace those that it does not know, among them rejections. */
-@Catch()
 class PassErrors implements RpcExceptionFilter {
   catch(error: unknown) {
     return throwError(() => error);
   }
 }
+// Not as a decorator: Node runs this file without a build where a service is not built.
+Catch()(PassErrors);
 const passErrors = new PassErrors();
 
 const handled = new WeakMap<object, AnyContract[]>();
