@@ -1,4 +1,4 @@
-// The engine is a fake one here: these tests are about the decisions. Real processes are in tools/e2e/test/deploy.e2e.spec.ts.
+// The engine is a fake one here: these tests are about the decisions. Real processes are in the end-to-end test of jogakbo deploy.
 import { describe, expect, it } from '@jest/globals';
 import type { Handled } from './compare-versions.ts';
 import { type Engine, NotReady, type VersionState } from './engine.ts';
