@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -66,6 +67,12 @@ describe('a build', () => {
     expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({
       name: [1, 2],
     });
+    // The bundle is the same in a copy of the workspace whose packages are links to this one.
+    const bundle = readFileSync(join(folder, 'apps/one/dist/main.js'), 'utf8');
+    renameSync(join(folder, 'libs/two/node_modules'), join(folder, 'elsewhere'));
+    symlinkSync(join(folder, 'elsewhere'), join(folder, 'libs/two/node_modules'));
+    expect(build()).toMatchObject({ status: 0 });
+    expect(readFileSync(join(folder, 'apps/one/dist/main.js'), 'utf8')).toBe(bundle);
   });
 
   it('has stack traces that name the sources', () => {

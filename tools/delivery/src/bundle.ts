@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
@@ -57,13 +57,14 @@ const packagesOutside = (app: string): Plugin => ({
       if (kind === 'entry-point' || name.startsWith('@jogakbo/') || pluginData === isInsideResolve)
         return undefined;
       const packageName = /^(@[^/]+\/)?[^/]+/.exec(name)![0];
-      const isShared =
-        isBuiltin(name) || findPackage(packageName, resolveDir) === findPackage(packageName, appFolder);
-      if (isShared) return { path: name, external: true };
+      const place = findPackage(packageName, resolveDir);
+      const isShared = isBuiltin(name) || place === findPackage(packageName, appFolder);
+      if (isShared || !place) return { path: name, external: true };
       const found = await resolve(name, { resolveDir, importer, kind, pluginData: isInsideResolve });
-      return found.errors.length > 0
-        ? { errors: found.errors }
-        : { path: path.relative(path.join(appFolder, 'dist'), found.path), external: true };
+      if (found.errors.length > 0) return { errors: found.errors };
+      // Its place in this workspace, also if it is a link to another one: the bundle is the same everywhere.
+      const file = path.join(place, path.relative(realpathSync(place), found.path));
+      return { path: path.relative(path.join(appFolder, 'dist'), file), external: true };
     });
   },
 });
