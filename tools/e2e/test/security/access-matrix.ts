@@ -96,6 +96,12 @@ export const accessMatrix = (store: Store) =>
         return app;
       },
       service: () => 'orders',
+      hash: async () => {
+        const { body } = await store.call('GET', '/v1/ops/instances?service=orders', {
+          token: store.getToken('operator'),
+        });
+        return body.items[0].contractHash;
+      },
       value: () => String(randomInt(2, 90)),
       email: () => email,
       password: () => password,

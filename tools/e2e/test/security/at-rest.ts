@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 
 /**
  * Searches all files in the folder of a store: data and write-ahead logs of the broker and the database, logs, caches.
- * Skips the cache of compiled programs, which contains texts of the programs.
+ * Skips the programs and the cache of compiled programs, which contain texts of the programs.
  * @param texts texts to find, by name
  * @returns the name and the file of each match
  */
@@ -12,7 +12,7 @@ export function findAtRest(home: string, texts: Record<string, string>): string[
   const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return files.flatMap(({ parentPath, name }) => {
     const path = join(parentPath, name);
-    if (relative(home, path).startsWith('compile-cache/')) return [];
+    if (/^(compile-cache|artefacts|packages)\//.test(relative(home, path))) return [];
     let content: Buffer;
     try {
       content = readFileSync(path);

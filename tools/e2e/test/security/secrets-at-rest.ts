@@ -39,7 +39,7 @@ export const secretsAtRest = (store: Store) =>
       // No provider knows this token, so the order is rejected.
       const unknown = { ...order, payment: { token: createSecret('a payment token') } };
       expect((await store.buy(token, unknown)).status).toBe(422);
-      // The programs contain this token too, but they are outside of the searched folder.
+      // The programs contain this token, too: they are not searched.
       secrets['the payment token of every order'] = order.payment.token;
 
       const change = {
