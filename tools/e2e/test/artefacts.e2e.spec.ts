@@ -86,7 +86,7 @@ beforeAll(async () => {
   const context = await createContext();
   const all = apps.map(async (app) => started.set(app.name, await startArtefact(app, context)));
   await Promise.all(all);
-}, 300_000);
+}, 120_000);
 afterAll(async () => {
   for (const { child } of started.values()) child.kill('SIGKILL');
   await Promise.all(owned.map((one) => one.drop()));
