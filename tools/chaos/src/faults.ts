@@ -190,7 +190,7 @@ export const faults: Record<FaultName, Fault> = {
   },
   crash: {
     description:
-      'for 10 s, services SIGKILL themselves at eight points: before and after a commit, publish, confirm and acknowledgement',
+      'for at least 10 s, until the first one, services SIGKILL themselves at eight points: before and after a commit, publish, confirm and acknowledgement',
     inject: async (context, { at, lasts }) => {
       const { control, seed } = context;
       const random = new Random(seed, `crash at ${at}`);
@@ -202,6 +202,10 @@ export const faults: Record<FaultName, Fault> = {
       }));
       control.arm(crashes);
       await waitSeconds(context, lasts);
+      // A slow machine handles too few messages in that time while it recovers from other faults.
+      const hasCrashed = () => crashes.some(({ id }) => control.hasCrashed(id));
+      for (let more = 0; more < 20 && !hasCrashed() && !context.abortSignal.aborted; more++)
+        await waitSeconds(context, 1);
       const crashed = control.disarm(crashes);
       return {
         hit: crashed.length > 0,

@@ -11,7 +11,7 @@ import { readStaff } from '@jogakbo/cli/src/supervisor/staff.ts';
 import { openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { type Store } from '../../src/store.ts';
 
-const requests = Number(process.env['RANDOM_REQUESTS'] ?? (process.env['TEST_FULL'] ? 50_000 : 5_000));
+const requests = Number(process.env['RANDOM_REQUESTS'] ?? (process.env['TEST_FULL'] ? 50_000 : 1_500));
 const seed = Number(process.env['RANDOM_SEED'] ?? 20_261_122);
 const clients = 24;
 /** A token is valid for ten minutes. */
