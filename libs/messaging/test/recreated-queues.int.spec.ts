@@ -39,13 +39,15 @@ describe('queues that an instance with a share of the traffic declared again', (
     const split = { version: '1', shares: () => ({ '1': 50 }), aliveSince };
     const { server } = await serve({ service: 'barn', ...opened, queueRecord, split }, handlers);
     expect(queueRecord.list().map(({ takes }) => takes)).toEqual([[Ground.name]]);
-    const channel = await opened.connection.model!.createChannel();
+    // A connection that consumes from neither queue.
+    const operator = await openConnection(broker.url);
+    const channel = await operator.connection.model!.createChannel();
     for (let round = 0; round < 4; round++) {
       const before = new Set(queueRecord.list().map(({ id }) => id));
       await channel.deleteQueue('barn.commands');
       await channel.deleteQueue('barn.events');
       const listNew = () => queueRecord.list().filter(({ id }) => !before.has(id));
-      await eventually(() => listNew().length === 2, 5_000);
+      await eventually(() => listNew().length === 2, 20_000);
       expect(
         listNew()
           .flatMap(({ takes }) => takes)
@@ -54,6 +56,6 @@ describe('queues that an instance with a share of the traffic declared again', (
     }
     isEnded = true;
     await server.close();
-    await Promise.all([opened.connection.close(), other.connection.close()]);
-  });
+    await Promise.all([opened, other, operator].map(({ connection }) => connection.close()));
+  }, 90_000);
 });

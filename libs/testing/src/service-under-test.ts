@@ -166,7 +166,7 @@ export class ServiceUnderTest {
       kind: contract.kind,
       sensitive: contract.sensitive,
       idempotencyKey: as.idempotencyKey,
-      timeout: as.timeout,
+      timeout: as.timeout ?? 20_000,
       context: {
         traceparent: childTraceparent(),
         language: as.language ?? undeterminedLanguage,

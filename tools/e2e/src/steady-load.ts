@@ -8,6 +8,8 @@ export interface LoadResult {
   failures: string[];
 }
 
+const secondsBetweenPurchases = 0.25;
+
 /** Reads at a steady rate and buys one after the other, until it is stopped. */
 export class SteadyLoad {
   readonly #store: Store;
@@ -40,6 +42,7 @@ export class SteadyLoad {
     while (!this.#isStopped) {
       const order = this.#store.buy(token, this.#store.buildOrder(productId));
       await this.#count('purchases', 'POST /v1/orders', order, [200, 201, 202]);
+      await pause(1_000 * secondsBetweenPurchases);
     }
   }
 

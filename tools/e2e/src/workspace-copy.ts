@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from '@jogakbo/cli/src/workspace.ts';
+import { type Outcome } from './jogakbo.ts';
 import { Store } from './store.ts';
 
 const generated = new Set(['node_modules', 'dist', '.git', '.jogakbo', '.nx', 'coverage']);
@@ -38,6 +39,29 @@ export class CopiedStore extends Store {
       path,
       text.replace(find, () => replace),
     );
+  }
+
+  /** Runs Nx in the copy. */
+  runNx(...args: string[]): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const nx = join(this.workspace, 'node_modules', '.bin', 'nx');
+      const env = { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false', NO_COLOR: '1' };
+      execFile(nx, args, { cwd: this.workspace, env, encoding: 'utf8' }, (error, stdout, stderr) =>
+        resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr }),
+      );
+    });
+  }
+
+  /** The files of the copy and their contents, without generated ones. */
+  listFiles(): Record<string, string> {
+    const paths = globSync('{apps,libs,tools,deploy,docs}/**/*', {
+      cwd: this.workspace,
+      withFileTypes: true,
+      exclude: (entry) => generated.has(entry.name),
+    });
+    const files = paths.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    const roots = ['package-lock.json', 'docker-compose.yml'].map((file) => join(this.workspace, file));
+    return Object.fromEntries([...files, ...roots].map((file) => [file, readFileSync(file, 'utf8')]));
   }
 
   /** Restores a file of the copy. */

@@ -19,6 +19,10 @@ const handleList = 'async handle({ limit, cursor }: Body<typeof ListOrders>, { c
 const listVersions = async (service: string) =>
   (await store.listRows()).filter((row) => row.service === service).map(({ version }) => version);
 
+/** On failure, Jest prints the output. */
+const expectSuccess = ({ code, output }: { code: number | null; output: string }) =>
+  expect(code === 0 ? 'well' : output).toBe('well');
+
 /** Deploys while customers read and buy. */
 async function deployUnderLoad(...args: string[]) {
   const load = new SteadyLoad(store, customer, productId);
@@ -146,4 +150,25 @@ it('jogakbo scale changes the number of instances without a failed request', asy
   expect((await store.run(['scale', 'orders', '1'])).code).toBe(0);
   expect(await listVersions('orders')).toHaveLength(1);
   expect((await load.stop()).failures).toEqual([]);
+});
+
+it('a generated service is deployed, called through the gateway, and removed without a trace', async () => {
+  const before = store.listFiles();
+  expectSuccess(await store.runNx('g', 'service', 'letters'));
+  const began = performance.now();
+  const { code, output, failures } = await deployUnderLoad('letters');
+  console.log(
+    `a generated service runs after ${((performance.now() - began) / 1_000).toFixed(1)} s\n${output}`,
+  );
+  expect({ code, failures }).toEqual({ code: 0, failures: [] });
+  const { token } = customer;
+  const headers = { 'idempotency-key': 'first' };
+  const letter = { body: { text: 'Dear all' }, token, headers };
+  await until(async () => (await store.call('GET', '/v1/letters')).status === 200, 10_000);
+  expect(await store.call('POST', '/v1/letters', letter)).toMatchObject({ status: 201 });
+  expect((await store.call('GET', '/v1/letters')).body.items).toMatchObject([{ text: 'Dear all' }]);
+  expectSuccess(await store.run(['remove', 'service', 'letters', '--data']));
+  expect(await listVersions('letters')).toEqual([]);
+  await until(async () => (await store.call('GET', '/v1/letters')).status === 404);
+  expect(store.listFiles()).toEqual(before);
 });
