@@ -12,6 +12,7 @@ import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
 import { declareDeploy, declareHistory, declareRollback, declareScale } from './deploy.ts';
 import { declareDoctor } from './doctor.ts';
+import { declareEmit } from './emit.ts';
 import { declareKubernetes } from './kubernetes.ts';
 import { declareLogins } from './logins.ts';
 import { declareLogs } from './logs.ts';
@@ -70,6 +71,7 @@ export function createProgram(): Command {
     declareLogs,
     declareSeed,
     declareDead,
+    declareEmit,
     declareReplay,
     declareProjection,
     declareConfig,

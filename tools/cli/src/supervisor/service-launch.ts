@@ -51,6 +51,10 @@ export interface DenseServiceLaunch {
 const blockedVariables =
   /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|SERVICE_VERSION|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
+/** Whether the services simulate external systems. Any other value than the words for true counts as false. */
+export const isLocalMode = ({ LOCAL_MODE: text = 'true' }: NodeJS.ProcessEnv = process.env): boolean =>
+  ['true', '1', 'yes', 'on', 'y', 'enabled'].includes(text.toLowerCase());
+
 /** Whether a variable contains a secret that another service has declared. */
 function isSecretOfOther(name: string, app: AppDeclaration, all: readonly AppDeclaration[]): boolean {
   const setting = name.replace(/_FILE$/, '');
