@@ -25,7 +25,7 @@ import { createNoPreparation } from '../supervisor/store-control.ts';
 import { type Supervisor } from '../supervisor/supervisor.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { type App, listApps, root } from '../workspace.ts';
-import { buildApp, Companions } from './companions.ts';
+import { buildApp, SupportingProcesses } from './supporting-processes.ts';
 import type { StubPlan } from './describe-stubs.ts';
 import { assertQueuesUnused } from './unused-queues.ts';
 
@@ -62,12 +62,12 @@ export async function startOwnEnvironment(
     for (const text of getTlsRemarks()) report(text);
     const gateway = listApps().find(({ name }) => name === 'gateway' && name !== app.name);
     const building = gateway && buildApp(gateway);
-    building?.catch(() => undefined); // reported by companions.plan()
+    building?.catch(() => undefined); // reported by supporting.plan()
     const backing = await openBackingServices(supervisor, app, report);
     const context = await prepareContext(supervisor, app, backing);
     supervisor.setReady(createNoPreparation(`Only ${app.name} runs in this store.`));
-    const companions = new Companions({ supervisor, app, gateway, building, context, failures, report });
-    return createEnvironment(supervisor, app, backing, context, companions, report);
+    const supporting = new SupportingProcesses({ supervisor, app, gateway, building, context, failures, report });
+    return createEnvironment(supervisor, app, backing, context, supporting, report);
   } catch (error) {
     await supervisor.stop();
     throw error;
@@ -81,13 +81,13 @@ function createEnvironment(
   app: App,
   { broker }: Backing,
   context: LaunchContext,
-  companions: Companions,
+  supporting: SupportingProcesses,
   report: (text: string) => void,
 ): ServeEnvironment {
   const { stateFolder: state, run } = supervisor;
   let isFirst = true;
   async function deploy(plan: StubPlan): Promise<void> {
-    const apps = [app, ...companions.apps];
+    const apps = [app, ...supporting.apps];
     const names = [...apps.map(({ name }) => name), ...plan.services.map(({ service }) => service)];
     const { brokerPasswords, brokerAdministrator, serviceKeys } = ensureSecrets(state, names);
     Object.assign(context.serviceKeys, serviceKeys);
@@ -98,14 +98,16 @@ function createEnvironment(
       ...plan.services.map(({ description }) => description),
     ]);
     if (context.broker.remark) report(context.broker.remark);
+    // A restarted broker may have lost its data.
+    supervisor.onRestarted('broker', () => deploy(plan));
   }
   return {
     getLaunchCommand: async () => prepareLaunch(app, context),
     async renewLogin() {
       try {
-        const plan = await companions.plan();
+        const plan = await supporting.plan();
         await deploy(plan);
-        await companions.update(plan);
+        await supporting.update(plan);
         isFirst = false;
       } catch (error) {
         // After a change, the previous instance keeps running.
@@ -118,7 +120,7 @@ function createEnvironment(
     recordServed: (record) => {
       run.served = record ? [record] : [];
       supervisor.saveRun();
-      if (record) void companions.describeOnce(record.url ?? '');
+      if (record) void supporting.describeOnce(record.url ?? '');
     },
     lost: supervisor.ended,
     release: () => supervisor.stop(),

@@ -16,7 +16,7 @@ import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { selectApps } from '../supervisor/start-options.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
 import { openAloneState } from '../supervisor/running-state.ts';
-import { Stopped } from '../supervisor/supervisor.ts';
+import { Stopped } from '../supervisor/stopped.ts';
 import { type App, nodePath, root } from '../workspace.ts';
 
 const print = (text: string) => console.log(`serve: ${text}`);

@@ -4,6 +4,7 @@ import { type BrokerLogins } from '../backing/rabbitmq/deploy-step.ts';
 import { readBus } from '../bus-descriptions.ts';
 import { type ConfigSecrets } from './config-secrets.ts';
 import { type StateFolder } from './state.ts';
+import { z } from 'zod';
 import { type App, listApps, nodePath } from '../workspace.ts';
 
 export interface LaunchContext {
@@ -53,7 +54,7 @@ const blockedVariables =
 
 /** Whether the services simulate external systems. Any other value than the words for true counts as false. */
 export const isLocalMode = ({ LOCAL_MODE: text = 'true' }: NodeJS.ProcessEnv = process.env): boolean =>
-  ['true', '1', 'yes', 'on', 'y', 'enabled'].includes(text.toLowerCase());
+  z.stringbool().safeParse(text).data === true;
 
 /** Whether a variable contains a secret that another service has declared. */
 function isSecretOfOther(name: string, app: AppDeclaration, all: readonly AppDeclaration[]): boolean {

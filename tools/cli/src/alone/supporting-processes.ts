@@ -20,7 +20,7 @@ import { formatAloneSummary } from './summary.ts';
 
 const run = promisify(execFile);
 
-export interface CompanionOptions {
+export interface SupportingOptions {
   supervisor: Supervisor;
   /** The service that runs alone. */
   app: App;
@@ -43,8 +43,8 @@ class PrintedLog extends LogFile {
 }
 
 /** What runs beside a service that runs alone: the gateway, if it has routes, and the stubs of other services. */
-export class Companions {
-  readonly #options: CompanionOptions;
+export class SupportingProcesses {
+  readonly #options: SupportingOptions;
   #stubs: ServiceVersions | undefined;
   /** With what the stubs were started. */
   #started: { input: StubProcessInput; plan: StubPlan } | undefined;
@@ -53,7 +53,7 @@ export class Companions {
   #plan: StubPlan | undefined;
   #described: StubPlan | undefined;
 
-  constructor(options: CompanionOptions) {
+  constructor(options: SupportingOptions) {
     this.#options = options;
   }
 
