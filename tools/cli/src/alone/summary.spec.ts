@@ -52,10 +52,10 @@ describe('the summary of a service that runs alone', () => {
   it('says what is real, what is stubbed and how to call it', () => {
     expect(formatAloneSummary(summary)).toEqual([
       '',
-      'loans    real  http://127.0.0.1:4000                from apps/loans, restarted after each change',
+      'loans    real  http://127.0.0.1:4000                 from apps/loans, restarted after each change',
       'gateway  real  http://localhost:3000',
-      'library  stub  find-books                           examples from the contract',
-      'library  stub  lend-book                            stubs.ts',
+      'library  stub  find-books                            examples from the contract',
+      'library  stub  lend-book                             stubs.ts',
       'museum   stub  only its events',
       'config   none  settings: environment, else defaults',
       '',

@@ -61,7 +61,7 @@ describe('the tests of one service', () => {
     const imported = await listImports(files);
     expect(imported).toEqual(expect.arrayContaining(files));
     expect([...new Set(imported.flatMap((path) => getApp(path) ?? []))]).toEqual([app]);
-  });
+  }, 60_000);
 
   it.each(apps)('name no path of another service, so they start none: %s', (app) => {
     const named = listFiles(`apps/${app}/{src,test}/**/*.ts`).flatMap((file) =>

@@ -36,7 +36,7 @@ describe('the data of an event', () => {
 
 describe('the contract of an event', () => {
   it('is found in libs/contracts', async () => {
-    expect(await findEvent('identity.tokens-revoked')).toMatchObject({ name: 'identity.tokens-revoked' });
+    expect(await findEvent('identity.tokens-revoked')).toHaveProperty('name', 'identity.tokens-revoked');
   });
 
   it('is an error with the most similar name, if there is none', async () => {
