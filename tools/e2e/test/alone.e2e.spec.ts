@@ -62,8 +62,10 @@ describe('a service that runs alone', () => {
 
   beforeAll(async () => {
     ({ child, output } = workspace.spawn(['serve', 'orders', '--stub', 'inventory.return-stock=fault']));
-    token = await until(() => /TOKEN=(\S+)/.exec(output())?.[1], 90_000);
-  }, 100_000);
+    token = await until(() => /TOKEN=(\S+)/.exec(output())?.[1], 240_000).catch((error: unknown) => {
+      throw new Error(output(), { cause: error });
+    });
+  }, 250_000);
 
   it('says what is real and what is stubbed', async () => {
     expect(output()).toMatch(/^orders +real +http:\/\/127\.0\.0\.1:\d+ +from apps\/orders/m);
@@ -141,5 +143,5 @@ describe('a wrong stub', () => {
     expect(output).toContain('The stubs of orders are wrong.');
     expect(output).toContain('catalog.quote-products has no rejection lost: use one of ');
     expect(listProcesses()).toEqual([]);
-  }, 100_000);
+  }, 250_000);
 });

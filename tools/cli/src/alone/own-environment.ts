@@ -91,6 +91,7 @@ function createEnvironment(
     const names = [...apps.map(({ name }) => name), ...plan.services.map(({ service }) => service)];
     const { brokerPasswords, brokerAdministrator, serviceKeys } = ensureSecrets(state, names);
     Object.assign(context.serviceKeys, serviceKeys);
+    context.readyRoutes = findReadyRoutes(context.facts, apps);
     await assertQueuesUnused(state, broker, plan.services);
     const logins = { brokerPasswords, brokerAdministrator, encryptionKeys: getPublicKeys(serviceKeys) };
     context.broker = await deployServices(broker, names, logins, state.id, () => [
@@ -164,7 +165,7 @@ async function prepareContext(
   return {
     state,
     facts,
-    readyRoutes: findReadyRoutes(facts, [app]),
+    readyRoutes: [],
     publicUrl: run.publicUrl,
     ports: { ...(await claimServicePorts(state, [app])), gateway: run.port },
     broker: { urls: {} },
