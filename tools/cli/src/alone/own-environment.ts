@@ -66,7 +66,15 @@ export async function startOwnEnvironment(
     const backing = await openBackingServices(supervisor, app, report);
     const context = await prepareContext(supervisor, app, backing);
     supervisor.setReady(createNoPreparation(`Only ${app.name} runs in this store.`));
-    const supporting = new SupportingProcesses({ supervisor, app, gateway, building, context, failures, report });
+    const supporting = new SupportingProcesses({
+      supervisor,
+      app,
+      gateway,
+      building,
+      context,
+      failures,
+      report,
+    });
     return createEnvironment(supervisor, app, backing, context, supporting, report);
   } catch (error) {
     await supervisor.stop();

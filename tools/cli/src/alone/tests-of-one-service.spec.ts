@@ -55,13 +55,17 @@ describe('the tests of one service', () => {
     }
   }, 60_000);
 
-  it.each(apps)('load no code of another service: %s', async (app) => {
-    const files = listFiles(`apps/${app}/{src,test}/**/*.spec.ts`);
-    expect(files.length).toBeGreaterThan(0);
-    const imported = await listImports(files);
-    expect(imported).toEqual(expect.arrayContaining(files));
-    expect([...new Set(imported.flatMap((path) => getApp(path) ?? []))]).toEqual([app]);
-  }, 60_000);
+  it.each(apps)(
+    'load no code of another service: %s',
+    async (app) => {
+      const files = listFiles(`apps/${app}/{src,test}/**/*.spec.ts`);
+      expect(files.length).toBeGreaterThan(0);
+      const imported = await listImports(files);
+      expect(imported).toEqual(expect.arrayContaining(files));
+      expect([...new Set(imported.flatMap((path) => getApp(path) ?? []))]).toEqual([app]);
+    },
+    60_000,
+  );
 
   it.each(apps)('name no path of another service, so they start none: %s', (app) => {
     const named = listFiles(`apps/${app}/{src,test}/**/*.ts`).flatMap((file) =>
