@@ -1,13 +1,16 @@
 import { type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { root } from '@jogakbo/cli/src/workspace.ts';
 import { Jogakbo, until } from '../src/jogakbo.ts';
 
-/** Milliseconds from a change of a source until the new instance is ready, with room for a busy machine. */
-const reloadMs = 5_000;
+/** Milliseconds from a change of a source until the new instance is ready, if no other program uses the processors. */
+const reloadMs = 2_000;
+/** The reload needs a processor all the time, so it takes longer in proportion to the processes that want one. */
+const getSlowdown = () => Math.max(1, loadavg()[0]! / availableParallelism());
 
 const workspace = new Jogakbo();
 /** Processes of this store. Their command line or environment contains its folder. */
@@ -95,12 +98,17 @@ describe('a service that runs alone', () => {
 
   it('is ready again soon after a change', async () => {
     const count = () => output().split('serve: orders is ready at').length;
-    const before = count();
-    const began = Date.now();
-    const now = new Date();
-    utimesSync(join(root, 'apps/orders/src/orders.module.ts'), now, now);
-    await until(() => count() > before);
-    expect(Date.now() - began).toBeLessThan(reloadMs);
+    const times: number[] = [];
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const before = count();
+      const began = performance.now();
+      const now = new Date();
+      utimesSync(join(root, 'apps/orders/src/orders.module.ts'), now, now);
+      await until(() => count() > before, 60_000);
+      times.push(performance.now() - began);
+    }
+    console.log(`reloaded in ${times.map(Math.round).join(', ')} ms, slowdown ${getSlowdown().toFixed(1)}`);
+    expect(Math.min(...times)).toBeLessThan(reloadMs * getSlowdown());
     expect(await placeOrder(10)).toMatchObject({ status: 201 });
   });
 

@@ -74,7 +74,7 @@ export class SupportingProcesses {
     await building;
     const input: StubInput = { failures, keys: [getDevelopmentKey(supervisor.stateFolder)] };
     const script = join(import.meta.dirname, 'describe-stubs.ts');
-    const env = { ...process.env, JOGAKBO_WORKSPACE: root };
+    const env = this.#createEnvironment();
     const { stdout } = await run(nodePath(), [script, app.name, JSON.stringify(input)], { env }).catch(
       (error: Error & { stderr?: string }) => {
         throw new CliError(`The stubs of ${app.name} cannot be determined.`, {
@@ -135,7 +135,6 @@ export class SupportingProcesses {
   }
 
   #createLaunch(file: string): LaunchCommand {
-    const { state } = this.#options.context;
     return {
       command: nodePath(),
       args: [
@@ -144,13 +143,13 @@ export class SupportingProcesses {
         ...[join(import.meta.dirname, 'stub-process.ts'), file],
       ],
       cwd: root,
-      env: {
-        ...process.env,
-        JOGAKBO_WORKSPACE: root,
-        MALLOC_ARENA_MAX: '2',
-        NODE_COMPILE_CACHE: join(state.folder, 'compile-cache'),
-      },
+      env: { ...this.#createEnvironment(), MALLOC_ARENA_MAX: '2' },
     };
+  }
+
+  #createEnvironment(): NodeJS.ProcessEnv {
+    const { folder } = this.#options.context.state;
+    return { ...process.env, JOGAKBO_WORKSPACE: root, NODE_COMPILE_CACHE: join(folder, 'compile-cache') };
   }
 
   /** Prints what is real and what is stubbed, once per plan, when everything is ready. @param url of the service */
