@@ -46,6 +46,12 @@ describe('an example', () => {
     expect(createExample(z.void(), 'library.lend-book')).toBeUndefined();
   });
 
+  it('has few items, unless its schema demands more', () => {
+    const Limited = z.object({ few: z.array(Id).max(100), many: z.array(Id).min(7).max(100) });
+    expect(createExample(Limited, 'lists').many).toHaveLength(7);
+    expect(createExample(z.object({ few: z.array(Id).min(1).max(100) }), 'list').few.length).toBeLessThan(3);
+  });
+
   it('of a page has items', () => {
     expect(createExample(createPageSchema(Book), 'library.list-books').items.length).toBeGreaterThan(0);
   });

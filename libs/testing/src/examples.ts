@@ -1,13 +1,25 @@
 import { createHash } from 'node:crypto';
-import { jsonSchema } from '@jogakbo/contract';
+import { jsonSchema, type JsonSchema } from '@jogakbo/contract';
 import { generateSync } from 'json-schema-faker';
 import type { z } from 'zod';
 
 /** More attempts than any schema without a hidden rule needs. */
 const attempts = 50;
+/** Items of an array, unless the schema demands more. */
+const maxItems = 2;
 
 /** Fixed, so that an example does not depend on the day. */
 const times = { minDateTime: '2026-01-01T00:00:00Z', maxDateTime: '2026-12-31T23:59:59Z' };
+
+/** Limits the arrays of a JSON Schema, at every depth. */
+function limitItems(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(limitItems);
+  if (typeof node !== 'object' || node === null) return node;
+  const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, limitItems(value)]));
+  if (copy['type'] !== 'array') return copy;
+  const { minItems = 0, maxItems: most = maxItems } = copy as { minItems?: number; maxItems?: number };
+  return { ...copy, maxItems: Math.max(minItems, Math.min(most, maxItems)) };
+}
 
 /**
  * Creates a value that fits a schema: always the same one for the same schema and name. It has every optional field.
@@ -21,7 +33,7 @@ export function createExample<T extends z.ZodType>(
   name: string,
   io: 'input' | 'output' = 'input',
 ): z.input<T> {
-  const described = jsonSchema(schema, io);
+  const described = limitItems(jsonSchema(schema, io)) as JsonSchema;
   // A schema that describes nothing, such as that of an absent output.
   if (schema.safeParse(undefined).success && Object.keys(described).length === 0)
     return undefined as z.input<T>;
@@ -31,7 +43,6 @@ export function createExample<T extends z.ZodType>(
       seed: (first + nth) % 2 ** 32,
       alwaysFakeOptionals: true,
       useExamplesValue: true,
-      maxDefaultItems: 2,
       ...times,
     });
     if (schema.safeParse(value).success) return value as z.input<T>;

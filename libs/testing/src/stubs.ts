@@ -147,7 +147,10 @@ function findEventProblems({ name, service }: AnyRequest, { contract, data }: Me
   return listIssues(`${name} publishes ${contract.name}`, contract.input, data);
 }
 
+/** Problems per stub: a wrong field of an item is wrong in every item. */
+const maxIssues = 5;
+
 const listIssues = (where: string, schema: z.ZodType, value: unknown): string[] =>
-  (schema.safeParse(value).error?.issues ?? []).map(
-    ({ path, message }) => `${where}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`,
-  );
+  (schema.safeParse(value).error?.issues ?? [])
+    .slice(0, maxIssues)
+    .map(({ path, message }) => `${where}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`);

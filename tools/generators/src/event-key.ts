@@ -39,10 +39,17 @@ export function readEventFacts({ name, input, subject }: AnyEvent, wanted?: stri
 }
 
 /** The example as TypeScript, with a constant of the name of the key in place of its value. */
-export function formatExample({ key, example }: EventFacts): string {
+function formatExample({ key, example }: EventFacts): string {
   const { [key]: _key, ...others } = example;
   const fields = Object.entries(others).map(
     ([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`,
   );
   return `{ ${[key, ...fields].join(', ')} }`;
 }
+
+/** What templates use of an event's data. */
+export const toKeySubstitutions = (facts: EventFacts): Record<string, unknown> => ({
+  key: facts.key,
+  keyExample: facts.example[facts.key],
+  example: formatExample(facts),
+});

@@ -14,6 +14,8 @@ export interface ServiceFiles {
   contractConstant: string;
   moduleFile: string;
   moduleClass: string;
+  /** Where its tests, in `test`, import the module from. */
+  moduleImport: string;
 }
 
 export const contractFolder = (service: string): string => `libs/contracts/${service}`;
@@ -99,6 +101,7 @@ export function findService(tree: Tree, name: string): ServiceFiles {
     contractConstant: constant,
     moduleFile,
     moduleClass: findServiceClass(parseSource(moduleFile, readText(tree, moduleFile)))!.name,
+    moduleImport: `../${moduleFile.slice(`apps/${name}/`.length)}`,
   };
 }
 

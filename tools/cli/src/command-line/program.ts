@@ -12,6 +12,7 @@ import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
 import { declareDeploy, declareHistory, declareRollback, declareScale } from './deploy.ts';
 import { declareDoctor } from './doctor.ts';
+import { declareEmit } from './emit.ts';
 import { declareKubernetes } from './kubernetes.ts';
 import { declareLogins } from './logins.ts';
 import { declareLogs } from './logs.ts';
@@ -70,6 +71,7 @@ export function createProgram(): Command {
     declareLogs,
     declareSeed,
     declareDead,
+    declareEmit,
     declareReplay,
     declareProjection,
     declareConfig,
@@ -120,10 +122,11 @@ function makeStrict(command: Command): void {
     throw error.exitCode === 0 || error.code === 'commander.help' ? error : toUsageError(error, command);
   });
   for (const option of command.options.filter(({ required }) => required)) {
-    option.argParser((value: string) => {
+    const { parseArg: parse } = option;
+    option.argParser((value: string, previous: unknown) => {
       // `--reason --secret` would otherwise store the reason "--secret" and no secret.
       if (/^--?[a-z]/i.test(value)) throw new InvalidArgumentError('Its value is missing.');
-      return value;
+      return parse ? parse(value, previous) : value;
     });
   }
 }

@@ -14,7 +14,8 @@ import { describeUnread, withDeadQueues, type DeadQueue } from '../dead-letters/
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { quoteForShell, toPrintable } from '../terminal/printable.ts';
-import { openState, type StateFolder } from '../supervisor/state.ts';
+import { type StateFolder } from '../supervisor/state.ts';
+import { openRunningState } from '../supervisor/running-state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
@@ -102,7 +103,7 @@ export async function replayOrDiscard(
   options: SelectOptions,
 ): Promise<number> {
   refuseEmpty(id, options.group);
-  const state = openState();
+  const state = openRunningState();
   const rate = options.rate === undefined ? Infinity : parseRate(options.rate);
   const services = selectServices(options.service);
   const url = getBrokerUrl(state);
@@ -184,14 +185,16 @@ function refuseEmpty(...names: (string | undefined)[]): void {
 
 export async function listDeadLetters(options: ListOptions): Promise<number> {
   refuseEmpty(options.service, options.group);
-  return withDeadQueues(getBrokerUrl(openState()), selectServices(options.service), async (queues, waiting) =>
-    listLetters(queues, waiting, options),
+  return withDeadQueues(
+    getBrokerUrl(openRunningState()),
+    selectServices(options.service),
+    async (queues, waiting) => listLetters(queues, waiting, options),
   );
 }
 
 export async function showDeadLetter(id: string, options: ListOptions): Promise<number> {
   refuseEmpty(id);
-  return withDeadQueues(getBrokerUrl(openState()), selectServices(options.service), async (queues) =>
+  return withDeadQueues(getBrokerUrl(openRunningState()), selectServices(options.service), async (queues) =>
     showLetter(findLetter(flattenLetters(queues), id, describeUnread(queues)), options),
   );
 }
@@ -201,5 +204,5 @@ export async function editDeadLetter(
   { service, data }: { service?: string; data?: string },
 ): Promise<number> {
   refuseEmpty(id);
-  return editLetter(openState(), id, selectServices(service), data);
+  return editLetter(openRunningState(), id, selectServices(service), data);
 }

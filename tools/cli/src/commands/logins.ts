@@ -5,7 +5,8 @@ import { readSecretSetting } from '../supervisor/secret-setting.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { ensureSecrets, openState, readSecrets, type StateFolder } from '../supervisor/state.ts';
-import { findRunningStore, getBrokerUrl } from '../supervisor/store-access.ts';
+import { findRunningStore } from '../supervisor/running-state.ts';
+import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
 /** @throws CliError without the value, because an invalid value may still contain secrets */

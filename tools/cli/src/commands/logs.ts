@@ -5,8 +5,8 @@ import { UsageError } from '../terminal/cli-error.ts';
 import { type LogEntry, parseLine, renderLine } from '../terminal/log-line.ts';
 import { LogSource, mergeByTime } from '../terminal/log-source.ts';
 import { toPrintable } from '../terminal/printable.ts';
-import { openState } from '../supervisor/state.ts';
 import { listApps } from '../workspace.ts';
+import { openRunningState } from '../supervisor/running-state.ts';
 
 /** All services, followed by other names with a log file. */
 function listLogs(folder: string): string[] {
@@ -29,7 +29,7 @@ export async function logs(names: string[], options: LogsOptions): Promise<numbe
   const lines = Number(options.lines);
   if (!Number.isInteger(lines) || lines < 0)
     throw new UsageError(`--lines "${options.lines}" is not a number of lines.`);
-  const state = openState();
+  const state = openRunningState();
   const known = listLogs(state.logs);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length) {
@@ -64,7 +64,7 @@ function showTrace(id: string, names: string[], json: boolean): number {
         : `"${id}" is not a trace id: use its 32 hexadecimal digits, or at least the first four.`,
     );
   }
-  const { logs } = openState();
+  const { logs } = openRunningState();
   const services = listLogs(logs);
   const width = Math.max(...services.map((name) => name.length));
   const found = mergeByTime(

@@ -3,14 +3,14 @@ import { readProjections, requestRebuild } from '@jogakbo/consistency/rebuild';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { audit } from '../supervisor/audit-log.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
-import { openState } from '../supervisor/state.ts';
-import { findRunningStore, listStoreServices, withDatabase } from '../supervisor/store-access.ts';
+import { findRunningStore, openRunningState } from '../supervisor/running-state.ts';
+import { listStoreServices, withDatabase } from '../supervisor/store-access.ts';
 import { formatTable } from '../terminal/text-table.ts';
 import { listApps } from '../workspace.ts';
 
 export async function listProjections(only: string | undefined): Promise<number> {
   if (only !== undefined) assertHasDatabase(only);
-  const state = openState();
+  const state = openRunningState();
   const run = findRunningStore(state);
   if (!run) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const running = listStoreServices(run);
@@ -42,7 +42,7 @@ function assertHasDatabase(service: string): void {
 /** Waits for the end of the rebuild. The service rebuilds, so interrupting this command does not stop it. */
 export async function rebuildProjection(service: string, name: string): Promise<number> {
   assertHasDatabase(service);
-  const state = openState();
+  const state = openRunningState();
   return withDatabase(state, service, 'jogakbo projection', async (client) => {
     const find = async () => (await readProjections(client)).find((one) => one.name === name);
     const before = await find();

@@ -9,8 +9,8 @@ import {
   type ServedRecord,
   isSupervisorAlive,
 } from '../supervisor/run-record.ts';
-import { openState } from '../supervisor/state.ts';
 import { fitTable, formatMegabytes, formatShortDuration } from '../terminal/text-table.ts';
+import { openRunningState } from '../supervisor/running-state.ts';
 
 export interface Row {
   service: string;
@@ -143,7 +143,7 @@ export function formatProcesses(rows: readonly Row[]): string[] {
 }
 
 export async function ps({ json }: { json?: boolean }): Promise<number> {
-  const run = readRun(openState());
+  const run = readRun(openRunningState());
   const rows = run ? await buildRows(run) : [];
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   if (json) {

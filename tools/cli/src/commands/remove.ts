@@ -8,7 +8,7 @@ import { uninstallProjects } from '@jogakbo/generators/workspace-packages';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { deleteServiceData, describeServiceData, hasServiceData } from '../supervisor/service-data.ts';
 import { readRun } from '../supervisor/run-record.ts';
-import { findRunningStore } from '../supervisor/store-access.ts';
+import { findRunningStore } from '../supervisor/running-state.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { confirm } from '../terminal/confirm.ts';

@@ -5,7 +5,7 @@ import { audit } from '../supervisor/audit-log.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { UsageError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
-import { openState } from '../supervisor/state.ts';
+import { openRunningState } from '../supervisor/running-state.ts';
 import { withDatabase } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
@@ -45,7 +45,7 @@ export async function replay(service: string, options: ReplayOptions): Promise<n
   const to = options.to === undefined ? new Date() : parseTime('--to', options.to);
   if (from >= to) throw new UsageError('--from must be before --to (default: now).');
   const rate = parseRate(options.rate);
-  const state = openState();
+  const state = openRunningState();
   return withDatabase(state, service, 'jogakbo replay', async (client) => {
     const events = await findPublishedEvents(client, from, to);
     if (events.length === 0) {

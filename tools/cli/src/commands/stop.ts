@@ -2,11 +2,24 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { end, isAlive, signal } from '../supervisor/processes.ts';
 import { endOrphanedBackingServices, endOrphans } from '../supervisor/orphans.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
-import { openState } from '../supervisor/state.ts';
+import { findRunningStore, listAloneStates } from '../supervisor/running-state.ts';
+import { openState, type StateFolder } from '../supervisor/state.ts';
+
+/** Ends what a killed `serve` has left behind. One that still runs is ended with Ctrl-C. */
+async function endLeftovers(state: StateFolder): Promise<void> {
+  for (const alone of listAloneStates(state)) {
+    const run = readRun(alone);
+    if (!run || findRunningStore(alone)) continue;
+    await endOrphans(alone, run);
+    await endOrphanedBackingServices(alone, run);
+    console.log(`ended the processes of a killed serve: ${run.onlyServes}`);
+  }
+}
 
 /** @param timeoutMs after which the supervisor is killed */
 export async function stop(timeoutMs = 60_000): Promise<number> {
   const state = openState();
+  await endLeftovers(state);
   const run = readRun(state);
   if (!run || !isSupervisorAlive(run)) {
     const orphans = await endOrphans(state, run);

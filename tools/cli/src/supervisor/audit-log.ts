@@ -5,7 +5,7 @@ import { toPrintable } from '../terminal/printable.ts';
 import { type StateFolder } from './state.ts';
 
 export interface AuditEntry {
-  what: 'edit' | 'replay' | 'discard' | 'replay events' | 'rebuild';
+  what: 'edit' | 'replay' | 'discard' | 'replay events' | 'rebuild' | 'emit';
   service: string;
   /** Message ids. Omitted for replays of events, which may be very many. */
   ids?: string[];

@@ -11,6 +11,7 @@ import { endOrphans } from './orphans.ts';
 import { identifyProcess } from './processes.ts';
 import { claimRun, readRun } from './run-record.ts';
 import { type Report } from './start-events.ts';
+import { isLocalMode } from './service-launch.ts';
 import { selectApps, type StartOptions } from './start-options.ts';
 import { keepPorts, type StateFolder } from './state.ts';
 import { Supervisor } from './supervisor.ts';
@@ -40,6 +41,7 @@ export async function claimStore(
     ...(options.only && { only: options.only }),
     ...(options.dense && { dense: true }),
     workspace: root,
+    localMode: isLocalMode(),
     publicUrl: `http://localhost:${options.port}`,
     port: options.port,
     since: Date.now(),

@@ -45,6 +45,8 @@ export interface RunRecord {
   only?: string[];
   /** The workspace that was started. */
   workspace: string;
+  /** Whether its services simulate external systems. */
+  localMode?: boolean;
   publicUrl: string;
   port: number;
   since: number;

@@ -5,7 +5,8 @@ import { getPublicKeys, runDeployStep } from '../backing/rabbitmq/deploy-step.ts
 import { CliError } from '../terminal/cli-error.ts';
 import { listApps } from '../workspace.ts';
 import { forgetConfigClient } from './config-secrets.ts';
-import { findRunningStore, getAdministratorUrl, getStoreBrokerUrl } from './store-access.ts';
+import { findRunningStore } from './running-state.ts';
+import { getAdministratorUrl, getStoreBrokerUrl } from './store-access.ts';
 import { forgetSecrets, readSecrets, type Secrets, type StateFolder } from './state.ts';
 
 /** Whether the store has made secrets for the service, and thus perhaps a database and queues. */

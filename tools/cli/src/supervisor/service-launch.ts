@@ -4,6 +4,7 @@ import { type BrokerLogins } from '../backing/rabbitmq/deploy-step.ts';
 import { readBus } from '../bus-descriptions.ts';
 import { type ConfigSecrets } from './config-secrets.ts';
 import { type StateFolder } from './state.ts';
+import { z } from 'zod';
 import { type App, listApps, nodePath } from '../workspace.ts';
 
 export interface LaunchContext {
@@ -50,6 +51,10 @@ export interface DenseServiceLaunch {
 
 const blockedVariables =
   /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|SERVICE_VERSION|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+
+/** Whether the services simulate external systems. Any other value than the words for true counts as false. */
+export const isLocalMode = ({ LOCAL_MODE: text = 'true' }: NodeJS.ProcessEnv = process.env): boolean =>
+  z.stringbool().safeParse(text).data === true;
 
 /** Whether a variable contains a secret that another service has declared. */
 function isSecretOfOther(name: string, app: AppDeclaration, all: readonly AppDeclaration[]): boolean {

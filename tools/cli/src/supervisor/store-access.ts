@@ -1,17 +1,12 @@
 import pg from 'pg';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { administratorLogin } from '../backing/backing-service.ts';
-import { readRun, isSupervisorAlive, type RunRecord } from './run-record.ts';
+import { type RunRecord } from './run-record.ts';
 import { buildUrl } from '../backing/postgres/service-databases.ts';
+import { findRunningStore } from './running-state.ts';
 import { readSecrets, type StateFolder } from './state.ts';
 import { withCertificate } from '../backing/tls/store-tls.ts';
 import { listApps } from '../workspace.ts';
-
-/** The record of the store that runs on this machine, in this state folder. */
-export function findRunningStore(state: StateFolder): RunRecord | undefined {
-  const run = readRun(state);
-  return run && isSupervisorAlive(run) ? run : undefined;
-}
 
 /** The names of the services of this store, also of one that only `jogakbo serve` runs. */
 export const listStoreServices = ({ services, served = [], onlyServes }: RunRecord): string[] => [

@@ -77,9 +77,13 @@ export class Supervisor {
   }
 
   /** @throws Stopped if the store is stopping: that stop would not end the process */
-  addService(name: string, version: string, launch: LaunchCommand): ServiceVersions {
+  addService(
+    name: string,
+    version: string,
+    launch: LaunchCommand,
+    log = new LogFile(this.stateFolder.logs, name),
+  ): ServiceVersions {
     this.#abort.signal.throwIfAborted();
-    const log = new LogFile(this.stateFolder.logs, name);
     const spawn = (command: LaunchCommand) => this.#createProcess(name, command, log);
     const service = new ServiceVersions(name, version, launch, spawn, () => this.saveRun());
     this.#services.set(name, service);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Id } from '@jogakbo/contract';
 import { formatFiles, generateFiles, type Tree } from '@nx/devkit';
 import { loadContracts } from '../contracts.ts';
-import { formatExample, readEventFacts, type EventFacts } from '../event-key.ts';
+import { readEventFacts, toKeySubstitutions, type EventFacts } from '../event-key.ts';
 import { createExample } from '../example.ts';
 import { finish } from '../finish.ts';
 import { GeneratorError } from '../generator-error.ts';
@@ -116,10 +116,8 @@ function addHandler(
     handlerClass,
     contractPackage: publisher.contractPackage,
     moduleClass: consumer.moduleClass,
-    moduleImport: `../${consumer.moduleFile.slice(consumer.folder.length + 1)}`,
-    example: formatExample(facts),
-    key: facts.key,
-    keyExample: facts.example[facts.key],
+    moduleImport: consumer.moduleImport,
+    ...toKeySubstitutions(facts),
   });
   return `${consumer.name} logs each ${publisher.name}.${name}. Change what it does in ${handlerFile}.`;
 }

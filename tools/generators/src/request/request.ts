@@ -46,7 +46,7 @@ export async function generateRequest(
     ...request,
     contractPackage: files.contractPackage,
     moduleClass: files.moduleClass,
-    moduleImport: `../${files.moduleFile.slice(files.folder.length + 1)}`,
+    moduleImport: files.moduleImport,
     example: fields.map((field) => `${field}: ${getType(field).example}`).join(', '),
     hasUuid: fields.some((field) => getType(field) === uuid),
   });

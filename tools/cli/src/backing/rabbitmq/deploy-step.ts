@@ -56,7 +56,7 @@ export interface BrokerLogins {
 }
 
 /** The broker URL of one login, with its password or certificate. */
-function buildLoginUrl({ url: server, tls }: Broker, login: string, password: string): string {
+export function buildLoginUrl({ url: server, tls }: Broker, login: string, password: string): string {
   if (tls) return withCertificate(server, tls, login);
   const url = new URL(server);
   url.username = encodeURIComponent(login);
@@ -84,26 +84,47 @@ export function getPublicKeys(serviceKeys: Record<string, string>): Record<strin
 }
 
 /**
+ * The deploy step for built services: see `deployServices`.
+ * @param wanted the services to run
+ * @param describe what the services do on the bus; by default what the builds of this workspace do
+ * @throws CliError if one of them is not built
+ */
+export const runDeployStep = (
+  broker: Broker,
+  wanted: readonly App[],
+  secrets: DeploySecrets,
+  owner: string,
+  describe: () => readonly BusDescription[] = () => readBusDescriptions(wanted),
+): Promise<BrokerLogins> =>
+  deployServices(
+    broker,
+    wanted.map(({ name }) => name),
+    secrets,
+    owner,
+    describe,
+  );
+
+/**
  * The deploy step. Creates a login per service, named after the service, with only the permissions that its contracts imply. Declares
  * exchanges and retry queues, because services have no permission to do so. Publishes the grants and the public keys, and
  * sets limits. Migrates brokers of earlier versions.
- * @param wanted the services to run
+ * @param wanted the names of the services to run
  * @param secrets the passwords and public keys of the services; a login without a password here is not changed
  * @param owner tags the logins of this store; other logins are not changed
- * @param describe what the services do on the bus; by default what the builds of this workspace do
+ * @param readBus returns the descriptions of all services; not called if the services share a login
  * @returns one shared login if the broker's management API cannot be used
  */
-export async function runDeployStep(
+export async function deployServices(
   broker: Broker,
-  wanted: readonly App[],
+  wanted: readonly string[],
   { brokerPasswords: passwords, brokerAdministrator: administratorPassword, encryptionKeys }: DeploySecrets,
   owner: string,
-  describe: () => BusDescription[] = () => readBusDescriptions(wanted),
+  readBus: () => readonly BusDescription[],
 ): Promise<BrokerLogins> {
   const found = await findManagement(broker, administratorPassword);
   if (!found.management) return shareLogin(broker, wanted, found.reason);
   const { management } = found;
-  const bus = describe();
+  const bus = readBus();
   const tag = `jogakbo-${owner}`;
   const foreign = await findForeignLogins(management, broker, bus, tag);
   if (foreign) return shareLogin(broker, wanted, foreign);
@@ -111,7 +132,7 @@ export async function runDeployStep(
   const permissions = computePermissions(bus, brokerOperator);
   const remarks = await registerServices(broker, management, bus, brokerOperator, encryptionKeys);
   await defineLogins(management);
-  const urls = wanted.flatMap(({ name }) => {
+  const urls = wanted.flatMap((name) => {
     const password = passwords[name];
     return password === undefined ? [] : [[name, buildLoginUrl(broker, name, password)] as const];
   });
@@ -146,8 +167,8 @@ export async function runDeployStep(
   }
 }
 
-const shareLogin = (broker: Broker, wanted: readonly App[], reason: string): BrokerLogins => ({
-  urls: Object.fromEntries(wanted.map(({ name }) => [name, broker.url])),
+const shareLogin = (broker: Broker, wanted: readonly string[], reason: string): BrokerLogins => ({
+  urls: Object.fromEntries(wanted.map((name) => [name, broker.url])),
   remark: `All services share the login of RABBITMQ_URL, so the broker cannot distinguish or restrict them: ${reason}.`,
 });
 
