@@ -57,6 +57,7 @@ export class ComposeVersions {
   #write(versions: Record<string, string>): void {
     const services: Record<string, object> = {};
     for (const [service, version] of Object.entries(versions)) {
+      if (!this.services.includes(service)) continue;
       const image = this.#getImage({ service, version });
       const [environment, labels] = [{ SERVICE_VERSION: version }, { [containerLabels.version]: version }];
       services[service] = { image, environment, labels };

@@ -1,10 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Engine, NotReady, type Release, type VersionState } from '../engine.ts';
+import { type Engine, NotReady, type Release, type ShiftCalls, type VersionState } from '../engine.ts';
 import { HandledTraffic } from '../handled-traffic.ts';
 import { readMetrics } from '../read-metrics.ts';
 import { type ComposeProject, type Container, containerLabels } from './compose-project.ts';
 import type { ComposeVersions } from './compose-versions.ts';
-import type { ShiftCalls } from './kubernetes-engine.ts';
 
 export interface DockerEngineOptions {
   environment: string;

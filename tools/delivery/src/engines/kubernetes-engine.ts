@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { DeliveryError } from '../delivery-error.ts';
-import { type Engine, NotReady, type Release, type VersionState } from '../engine.ts';
+import { type Engine, NotReady, type Release, type ShiftCalls, type VersionState } from '../engine.ts';
 import { HandledTraffic } from '../handled-traffic.ts';
 import { checkSchema } from '../kubernetes/check/schemas.ts';
 import { httpPort, labelKeys, selectPods, type KubernetesObject } from '../kubernetes/objects.ts';
@@ -8,9 +8,6 @@ import { buildVersion, toVersionedName, type VersionObjects } from '../kubernete
 import { readMetrics } from '../read-metrics.ts';
 import { type Cluster, kinds } from './cluster.ts';
 import { type Deployment, findDeploymentProblem, findPodProblem, isOwnedBy, isReady, isRolledOut, type Job, type Pod, toVersion } from './cluster-state.ts';
-
-/** Routes a share of the calls to a version. @returns false if the calls of the service cannot be split */
-export type ShiftCalls = (release: Release, percent: number) => Promise<boolean>;
 
 export interface KubernetesEngineOptions {
   environment: string;
