@@ -1,4 +1,4 @@
-import { checkContracts, type ContractCheck } from '@jogakbo/delivery/src/contract-check.ts';
+import { checkContracts, checkEarlierVersion, type ContractCheck } from '@jogakbo/delivery/src/contract-check.ts';
 import type { Release } from '@jogakbo/delivery/src/engine.ts';
 import { formatBreakages } from '@jogakbo/delivery/src/format-breakages.ts';
 import {
@@ -68,10 +68,7 @@ export async function checkDeployment(
   return { ...check, migrations, notes: [...check.notes, ...listUnknownMigrations(candidates, running)] };
 }
 
-/**
- * Checks a version of earlier against the versions that are running. What it lacks of the public API is a note: a version
- * that adds something must stay revocable. Migrations are never undone.
- */
+/** Checks a version of earlier against the versions that are running. Migrations are never undone. */
 export async function checkRollback(release: Release, url?: string): Promise<DeploymentCheck> {
   const { running, candidate } = await asOperator(
     openState(),
@@ -85,14 +82,7 @@ export async function checkRollback(release: Release, url?: string): Promise<Dep
     const notes = [`the registry has no contract of ${release.service} ${release.version}: it is not compared`];
     return { breakages: [], migrations: [], order: [], cycles: [], notes };
   }
-  const check = checkContracts({ candidates: [candidate], running });
-  const lost = new Set(check.breakages.filter(({ consumer }) => !consumer).map(({ name }) => name));
-  return {
-    ...check,
-    migrations: [],
-    breakages: check.breakages.filter(({ consumer }) => consumer),
-    notes: [...check.notes, ...[...lost].map((name) => `clients of the public API may miss what changes: ${name}`)],
-  };
+  return { ...checkEarlierVersion(candidate, running), migrations: [] };
 }
 
 export const isRefused = ({ breakages, migrations }: DeploymentCheck): boolean =>
