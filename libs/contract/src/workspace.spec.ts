@@ -43,6 +43,7 @@ describe('jogakbo.config.ts', () => {
     [{ readyRoutes: ['/v1/teas'] }, 'readyRoutes.0: must look like POST /v1/things'],
     [{ colour: 'green' }, 'Unrecognized key: "colour"'],
     [{ environments: { local: { engine: 'docker' } } }, 'is reserved for the store on the same machine'],
+    [{ environments: { 'My shop': { engine: 'docker' } } }, 'environments.My shop: must be in kebab-case'],
     [{ environments: { live: { engine: 'nomad' } } }, 'environments.live.engine: '],
     [{ environments: { live: { engine: 'kubernetes', registry: 'r' } } }, 'environments.live.overlay: '],
     [

@@ -42,10 +42,11 @@ export const DeclaredEnvironment = z.discriminatedUnion('engine', [
 ]);
 export type DeclaredEnvironment = z.infer<typeof DeclaredEnvironment>;
 
-const EnvironmentName = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]*$/, 'must be in kebab-case')
-  .refine((name) => name !== localEnvironment, 'is reserved for the store on the same machine');
+/** A record of zod would not say what is wrong with a key. */
+function findNameProblem(name: string): string | undefined {
+  if (name === localEnvironment) return 'is reserved for the store on the same machine';
+  return /^[a-z][a-z0-9-]*$/.test(name) ? undefined : 'must be in kebab-case';
+}
 
 /** Facts that concern several services: `jogakbo.config.ts` at the root of the workspace. It is part of no build. */
 export const WorkspaceConfig = z
@@ -72,7 +73,7 @@ export const WorkspaceConfig = z
       })
       .optional(),
     /** The environments of `jogakbo deploy`, by name, besides `local`. */
-    environments: z.record(EnvironmentName, DeclaredEnvironment).default({}),
+    environments: z.record(z.string(), DeclaredEnvironment).default({}),
     /** The environment whose plan `jogakbo ci pull-request` shows: what a deployment of the change would do there. */
     pullRequestEnvironment: z.string().optional(),
     /** Path of the module that fills a new store with data: see `SeedModule` in tools/cli. */
@@ -83,6 +84,10 @@ export const WorkspaceConfig = z
     load: z.string().optional(),
   })
   .superRefine(({ roles, localStaff, environments, pullRequestEnvironment: environment }, context) => {
+    for (const name of Object.keys(environments)) {
+      const message = findNameProblem(name);
+      if (message) context.addIssue({ code: 'custom', path: ['environments', name], message });
+    }
     if (environment !== undefined && environment !== localEnvironment && !(environment in environments))
       context.addIssue({
         code: 'custom',

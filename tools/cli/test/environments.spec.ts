@@ -20,6 +20,8 @@ process.env.JOGAKBO_WORKSPACE = workspace.root;
 process.env.KUBECONFIG = join(workspace.root, 'kubeconfig');
 process.env.JOGAKBO_OPERATOR_EMAIL = 'operator@example.com';
 process.env.JOGAKBO_OPERATOR_PASSWORD = 'any';
+// The engine polls the cluster once a second.
+jest.setTimeout(60_000);
 const { runCommandLine } = await import('../src/command-line/run.ts');
 
 /** `tea` has a version 2 with a field that `coffee` reads. */
@@ -47,6 +49,7 @@ const answers: Record<string, object> = {
 };
 
 const objects = Object.values(buildBase(declareWorkspace(declareService('tea'), declareService('coffee')), '1')).flat();
+for (const app of ['tea', 'coffee']) workspace.changeManifest(`apps/${app}`, { jogakbo: { owner: 'kitchen' } });
 workspace.write('package.json', '{"version": "1.0.0"}');
 workspace.write(
   'deploy/kubernetes/overlays/live/kustomization.yaml',
@@ -140,7 +143,7 @@ describe('an environment', () => {
 
 it('a plan compares the workspace with what runs in the environment', async () => {
   const { code, text } = await run('deploy', '--plan', '--environment', 'without-gateway');
-  expect(code).toBe(0);
+  expect({ code, text }).toEqual({ code: 0, text: expect.stringContaining('deploy') });
   expect(text).toMatch(/deploy {2}tea +2 → 1\.0\.0-[0-9a-f]{10}\n +what 2 was built of is unknown/);
   expect(text).toContain('2 of 2 services differ from what is running in without-gateway');
   expect(cluster.writes).toEqual([]);

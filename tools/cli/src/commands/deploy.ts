@@ -56,9 +56,9 @@ async function deployTo(
   options: DeployOptions,
 ): Promise<number> {
   const rollout = parseRolloutOptions(options, environment.watchSeconds);
-  refuseIfFailed([checkPackages('needed')]);
   await environment.assertReady();
   if (options.plan) return showPlan(await plan(environment, services), environment, options);
+  refuseIfFailed([checkPackages('needed')]);
   const release = await environment.lock(options.wait ? maxWaitMs : 0);
   try {
     await undoUnfinished(environment);

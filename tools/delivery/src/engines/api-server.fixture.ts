@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
 import { WebSocketServer } from 'ws';
 import { checkSchema } from '../kubernetes/check/schemas.ts';
@@ -87,7 +88,7 @@ export class ApiServer {
     const context = { cluster: 'test', user: 'test', namespace: this.#namespace };
     return JSON.stringify({
       ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'test' },
-      clusters: [{ name: 'test', cluster: { server: this.url } }],
+      clusters: [{ name: 'test', cluster: { server: this.url, 'insecure-skip-tls-verify': true } }],
       users: [{ name: 'test', user: { token: 'any' } }],
       contexts: [{ name: 'test', context }],
     });
@@ -115,7 +116,8 @@ export class ApiServer {
     const generation = (before?.metadata.generation ?? 0) + Number(isChanged);
     const { uid = randomUUID() } = before?.metadata ?? {};
     const metadata = { ...object.metadata, uid, generation, resourceVersion: String((this.#version += 1)) };
-    this.objects.set(key, { ...(before?.status ? { status: before.status } : {}), ...object, metadata });
+    const stored = { ...(before?.status ? { status: before.status } : {}), ...object, metadata };
+    this.objects.set(key, JSON.parse(JSON.stringify(stored)) as StoredObject);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -170,7 +172,7 @@ export class ApiServer {
     this.problems.push(...(await checkSchema(body)).map((problem) => `${kind} ${name}: ${problem}`));
     const { metadata, spec } = this.find<{ metadata: object; spec?: { selector?: unknown } }>(kind, name) ?? {};
     const { selector } = (body.spec ?? {}) as { selector?: unknown };
-    if (kind === 'Deployment' && metadata && JSON.stringify(spec?.selector) !== JSON.stringify(selector))
+    if (kind === 'Deployment' && metadata && !isDeepStrictEqual(spec?.selector, selector))
       throw new Rejection(422, 'spec.selector: field is immutable');
     const key = `${manager} ${kind} ${name}`;
     const live = this.find(kind, name) ?? {};

@@ -201,10 +201,14 @@ export class Cluster {
       request.setBody(JSON.stringify(body));
       request.setHeaderParam('Content-Type', type!);
     }
+    try {
+      await this.#config.applySecurityAuthentication(request);
+    } catch (error) {
+      throw new DeliveryError(`The kubeconfig gives no access to ${this.address}: ${explain(error)}.`);
+    }
     let status: number;
     let text: string;
     try {
-      await this.#config.applySecurityAuthentication(request);
       this.#dispatcher ??= request.getDispatcher();
       if (this.#dispatcher) request.setDispatcher(this.#dispatcher);
       const response = await this.#http.send(request).toPromise();
@@ -239,11 +243,10 @@ async function orUndefined<T>(status: number, work: () => Promise<T>): Promise<T
   }
 }
 
-/** undici hides the reason in the cause. */
+/** undici hides the reason in the cause, or in one of several. */
 function explain(error: unknown): string {
-  const { message, cause } = error as Error;
-  const inner = cause instanceof AggregateError ? (cause.errors[0] as Error) : cause;
-  return inner instanceof Error ? inner.message : message;
+  const { message, cause } = error as { message: string; cause?: { message?: string; errors?: Error[] } };
+  return cause?.errors?.[0]?.message || cause?.message || message;
 }
 
 function readReason(text: string): string | undefined {

@@ -93,7 +93,7 @@ function createStatus({ exitCode, waiting }: Behaviour, isJob: boolean): Pod['st
 function createPod(owner: KubernetesObject & StoredObject, template: Template, behave: Behave): FakePod {
   const [container] = template.spec.containers as [Template['spec']['containers'][number]];
   const uid = randomUUID();
-  const job = owner.kind === 'Job' ? { 'job-name': owner.metadata.name } : {};
+  const job: Record<string, string> = owner.kind === 'Job' ? { 'job-name': owner.metadata.name } : {};
   return {
     ...{ apiVersion: 'v1', kind: 'Pod', spec: template.spec, template: JSON.stringify(template) },
     metadata: {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { buildBase } from './base.ts';
+import type { KubernetesObject } from './objects.ts';
 import { tearoom } from './tea-room.fixture.ts';
 import { buildVersion, toVersionedName } from './versions.ts';
 
@@ -7,10 +8,11 @@ const objects = Object.values(buildBase(tearoom, '1.0.0')).flat();
 const build = (service: string, version: string) =>
   buildVersion(objects, { service, version, image: `registry.example/${service}@sha256:${'0'.repeat(64)}` });
 
-const findSpec = ({ spec }: { spec?: unknown }) => spec as {
-  selector: { matchLabels: Record<string, string> };
-  template: { metadata: { labels: Record<string, string> }; spec: { containers: { image: string }[] } };
-};
+const findSpec = ({ spec }: KubernetesObject) =>
+  spec as {
+    selector: { matchLabels: Record<string, string> };
+    template: { metadata: { labels: Record<string, string> }; spec: { containers: { image: string }[] } };
+  };
 
 describe('one version of a service', () => {
   it('runs beside the current one, with the same Service', () => {
