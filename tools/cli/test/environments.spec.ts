@@ -20,7 +20,7 @@ process.env.JOGAKBO_WORKSPACE = workspace.root;
 process.env.KUBECONFIG = join(workspace.root, 'kubeconfig');
 process.env.JOGAKBO_OPERATOR_EMAIL = 'operator@example.com';
 process.env.JOGAKBO_OPERATOR_PASSWORD = 'any';
-// The engine polls the cluster once a second.
+// kubectl renders the overlay in each rollback.
 jest.setTimeout(60_000);
 const { runCommandLine } = await import('../src/command-line/run.ts');
 
@@ -28,7 +28,10 @@ const { runCommandLine } = await import('../src/command-line/run.ts');
 const createTea = (output: z.ZodRawShape) => {
   const tea = service('tea');
   const Brew = tea.command('brew', { input: z.strictObject({}), output: z.object(output) });
-  return { Brew, contract: { ...describeContract(tea), uses: describeUses({ calls: [], receives: [], publishes: [] }) } };
+  return {
+    Brew,
+    contract: { ...describeContract(tea), uses: describeUses({ calls: [], receives: [], publishes: [] }) },
+  };
 };
 const [first, second] = [createTea({ cup: z.string() }), createTea({ cup: z.string(), grams: z.int() })];
 const coffee = {
@@ -42,20 +45,31 @@ const instance = (name: string, version: string, digit: string) => ({
 const answers: Record<string, object> = {
   'POST /v1/sessions': { accessToken: 'any' },
   'GET /v1/ops/instances': { items: [instance('tea', '2', '2'), instance('coffee', '1', 'c')] },
-  'GET /v1/ops/contracts/tea': { items: [{ version: '2', hash: hash('2') }, { version: '1', hash: hash('1') }] },
+  'GET /v1/ops/contracts/tea': {
+    items: [
+      { version: '2', hash: hash('2') },
+      { version: '1', hash: hash('1') },
+    ],
+  },
   [`GET /v1/ops/contracts/tea/${hash('1')}`]: { contract: first.contract },
   [`GET /v1/ops/contracts/tea/${hash('2')}`]: { contract: second.contract },
   [`GET /v1/ops/contracts/coffee/${hash('c')}`]: { contract: coffee },
 };
 
-const objects = Object.values(buildBase(declareWorkspace(declareService('tea'), declareService('coffee')), '1')).flat();
-for (const app of ['tea', 'coffee']) workspace.changeManifest(`apps/${app}`, { jogakbo: { owner: 'kitchen' } });
+const objects = Object.values(
+  buildBase(declareWorkspace(declareService('tea'), declareService('coffee')), '1'),
+).flat();
+for (const app of ['tea', 'coffee'])
+  workspace.changeManifest(`apps/${app}`, { jogakbo: { owner: 'kitchen' } });
 workspace.write('package.json', '{"version": "1.0.0"}');
 workspace.write(
   'deploy/kubernetes/overlays/live/kustomization.yaml',
   'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: tearoom\nresources: [all.yaml]\n',
 );
-workspace.write('deploy/kubernetes/overlays/live/all.yaml', objects.map((one) => stringify(one)).join('---\n'));
+workspace.write(
+  'deploy/kubernetes/overlays/live/all.yaml',
+  objects.map((one) => stringify(one)).join('---\n'),
+);
 
 const gateway = createServer(({ method, url }, response) => {
   const answer = answers[`${method} ${url!.split('?')[0]}`];
@@ -109,17 +123,15 @@ const getImage = (name: string) =>
   cluster.find<Deployment>('Deployment', name)!.spec.template.spec.containers[0]!.image;
 
 describe('an environment', () => {
-  it.each([
-    ['deploy', '--plan'],
-    ['rollback', 'tea'],
-    ['scale', 'tea', '2'],
-    ['history'],
-  ])('that is not declared is refused by %s', async (...args) => {
-    const { code, text } = await run(...args, '--environment', 'dark');
-    expect(code).toBe(2);
-    expect(text).toContain('There is no environment dark.');
-    expect(text).toContain('one of local, live, without-gateway, without-context');
-  });
+  it.each([['deploy', '--plan'], ['rollback', 'tea'], ['scale', 'tea', '2'], ['history']])(
+    'that is not declared is refused by %s',
+    async (...args) => {
+      const { code, text } = await run(...args, '--environment', 'dark');
+      expect(code).toBe(2);
+      expect(text).toContain('There is no environment dark.');
+      expect(text).toContain('one of local, live, without-gateway, without-context');
+    },
+  );
 
   it('whose cluster does not respond is one clear error', async () => {
     await cluster.stop();
@@ -151,7 +163,12 @@ it('a plan compares the workspace with what runs in the environment', async () =
 
 it('a second command is refused, with the name of the one that deploys', async () => {
   const spec = { holderIdentity: 'mina on laptop, process 7', renewTime: new Date().toISOString() };
-  cluster.put({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'jogakbo-deploy' }, spec });
+  cluster.put({
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name: 'jogakbo-deploy' },
+    spec,
+  });
   const { code, text } = await run('rollback', 'tea', '--environment', 'without-gateway');
   expect({ code, text }).toEqual({ code: 1, text: expect.stringContaining('mina on laptop, process 7') });
   expect(cluster.writes).toEqual([]);
@@ -170,9 +187,21 @@ const problem = findKubectlProblem();
 if (problem) console.warn(`A rollback in Kubernetes is not tested: ${problem}.`);
 (problem ? describe.skip : describe)('a rollback in Kubernetes', () => {
   it('runs the earlier version, and every machine sees it in the history', async () => {
-    const { code, text } = await run('rollback', 'tea', '--to', '1', '--environment', 'without-gateway', '-m', 'too bitter');
+    const { code, text } = await run(
+      'rollback',
+      'tea',
+      '--to',
+      '1',
+      '--environment',
+      'without-gateway',
+      '-m',
+      'too bitter',
+    );
     expect({ code, text }).toEqual({ code: 0, text: expect.stringContaining('tea 1 is deployed') });
-    expect([getImage('tea'), getImage('coffee')]).toEqual(['images.example/tea:1', 'images.example/coffee:1']);
+    expect([getImage('tea'), getImage('coffee')]).toEqual([
+      'images.example/tea:1',
+      'images.example/coffee:1',
+    ]);
     const { text: history } = await run('history', 'tea', '--environment', 'without-gateway');
     expect(history).toMatch(/ tea +1 +promoted .* too bitter$/m);
     // Without a version, back to the one before.
@@ -185,20 +214,35 @@ if (problem) console.warn(`A rollback in Kubernetes is not tested: ${problem}.`)
     cluster.behave = () => ({ exitCode: 78, log: ['Error: no kettle'] });
     const { code, text } = await run('rollback', 'tea', '--to', '1', '--environment', 'without-gateway');
     expect(code).toBe(1);
-    expect(text).toMatch(/tea 1 was rolled back after .*: its process ended \(code 78\)\.\ntea 2 keeps running\./);
+    expect(text).toMatch(
+      /tea 1 was rolled back after .*: its process ended \(code 78\)\.\ntea 2 keeps running\./,
+    );
     expect(text).toContain('Error: no kettle');
     expect(getImage('tea')).toBe('images.example/tea:2');
   });
 
   it('undoes what a killed command has left', async () => {
     const id = '019a';
-    const record = { id, service: 'tea', to: '1', outcome: 'running', startedAt: '2026-01-01', by: 'any', reason: 'any' };
+    const record = {
+      id,
+      service: 'tea',
+      to: '1',
+      outcome: 'running',
+      startedAt: '2026-01-01',
+      by: 'any',
+      reason: 'any',
+    };
     const labels = {
       ...{ 'app.kubernetes.io/name': 'tea', 'app.kubernetes.io/part-of': 'tearoom' },
       'app.kubernetes.io/component': 'deployments',
     };
     const metadata = { name: 'tea-deployments', labels };
-    cluster.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { history: JSON.stringify([record]) } });
+    cluster.put({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata,
+      data: { history: JSON.stringify([record]) },
+    });
     const left = structuredClone(cluster.find('Deployment', 'tea')!);
     cluster.put({ ...left, metadata: { ...left.metadata, name: 'tea-1' } });
     await run('rollback', 'tea', '--to', '3', '--environment', 'without-gateway');

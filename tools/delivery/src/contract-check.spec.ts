@@ -235,7 +235,12 @@ describe('an earlier version', () => {
     const all = [version(richer.library, '2'), createCounter('3', richer)];
     const { breakages } = checkEarlierVersion(version(first.library, '1'), all);
     expect(breakages).toMatchObject([
-      { name: 'library.lend-book', part: 'output', path: 'until', consumer: { service: 'counter', version: '3' } },
+      {
+        name: 'library.lend-book',
+        part: 'output',
+        path: 'until',
+        consumer: { service: 'counter', version: '3' },
+      },
     ]);
   });
 

@@ -84,7 +84,10 @@ export function checkContracts({
  * Checks whether a version that ran before may run again. What it lacks of the public API is a note: else no version that
  * adds a request could be rolled back.
  */
-export function checkEarlierVersion(earlier: ServiceVersion, running: readonly ServiceVersion[]): ContractCheck {
+export function checkEarlierVersion(
+  earlier: ServiceVersion,
+  running: readonly ServiceVersion[],
+): ContractCheck {
   const { breakages, notes, ...check } = checkContracts({ candidates: [earlier], running });
   const lost = new Set(breakages.filter(({ consumer }) => !consumer).map(({ name }) => name));
   return {

@@ -18,7 +18,10 @@ export const declareDeploy = (): Command =>
     .option('--plan', 'show what would be deployed, and why; change nothing')
     .option('--json', 'print the plan as JSON')
     .option('--steps <percentages>', 'the shares of the calls for the new version (default: 10,50,100)')
-    .option('--watch <seconds>', 'how long each step is compared with the old version (default: 1.5; docker 10; kubernetes 30)')
+    .option(
+      '--watch <seconds>',
+      'how long each step is compared with the old version (default: 1.5; docker 10; kubernetes 30)',
+    )
     .option('--wait', 'wait for another deployment instead of refusing')
     .option('-m, --reason <reason>', reasonText)
     .action(

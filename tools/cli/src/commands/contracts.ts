@@ -1,4 +1,8 @@
-import { checkContracts, checkEarlierVersion, type ContractCheck } from '@jogakbo/delivery/src/contract-check.ts';
+import {
+  checkContracts,
+  checkEarlierVersion,
+  type ContractCheck,
+} from '@jogakbo/delivery/src/contract-check.ts';
 import type { Release } from '@jogakbo/delivery/src/engine.ts';
 import { formatBreakages } from '@jogakbo/delivery/src/format-breakages.ts';
 import {
@@ -79,7 +83,9 @@ export async function checkRollback(release: Release, url?: string): Promise<Dep
     url,
   );
   if (!candidate) {
-    const notes = [`the registry has no contract of ${release.service} ${release.version}: it is not compared`];
+    const notes = [
+      `the registry has no contract of ${release.service} ${release.version}: it is not compared`,
+    ];
     return { breakages: [], migrations: [], order: [], cycles: [], notes };
   }
   return { ...checkEarlierVersion(candidate, running), migrations: [] };

@@ -2,7 +2,13 @@ import { localEnvironment } from '@jogakbo/contract/workspace';
 import { readContents, WorkspaceContents } from '@jogakbo/delivery/src/content.ts';
 import { planDeployment, type PlanStep, renderPlan } from '@jogakbo/delivery/src/plan.ts';
 import { readBuiltContracts, selectApps } from '../built-contracts.ts';
-import { deployService, format, print, type RolloutSettings, undoUnfinished } from '../deployment/deploy-service.ts';
+import {
+  deployService,
+  format,
+  print,
+  type RolloutSettings,
+  undoUnfinished,
+} from '../deployment/deploy-service.ts';
 import { type Environment, withEnvironment } from '../deployment/environment.ts';
 import { build } from '../supervisor/build.ts';
 import { checkPackages, refuseIfFailed } from '../supervisor/checks.ts';
@@ -122,7 +128,10 @@ async function deployAll(
         const { version, parts } = contents.find(({ service }) => service === name)!;
         const [from] = wanted.find(({ service }) => service === name)!.from;
         const deployment = { service: name, from, to: version, parts };
-        const done = await deployService(environment, engine, deployment, { ...settings, signal: abort.signal });
+        const done = await deployService(environment, engine, deployment, {
+          ...settings,
+          signal: abort.signal,
+        });
         if (!done) return abort.signal.aborted ? 130 : 1;
       }
       return 0;

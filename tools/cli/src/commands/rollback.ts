@@ -63,12 +63,16 @@ async function assertHarmless({ gateway }: Environment, service: string, version
     const check = await checkRollback({ service, version }, gateway.url);
     for (const note of check.notes) print(`note: ${note}`);
     if (check.breakages.length === 0) return;
-    throw new RefusedRollback(`A rollback of ${service} to ${version} would break what is running; nothing was changed.`, {
-      details: formatRefusal(check),
-      remedies: ['roll back the consumers first', 'or correct the current version and deploy that'],
-    });
+    throw new RefusedRollback(
+      `A rollback of ${service} to ${version} would break what is running; nothing was changed.`,
+      {
+        details: formatRefusal(check),
+        remedies: ['roll back the consumers first', 'or correct the current version and deploy that'],
+      },
+    );
   } catch (error) {
-    if (!(error instanceof CliError) || error instanceof RefusedRollback || error instanceof UsageError) throw error;
+    if (!(error instanceof CliError) || error instanceof RefusedRollback || error instanceof UsageError)
+      throw error;
     // A rollback must be possible also while the gateway or the registry fails.
     print(`note: contracts are not compared: ${error.message}`);
   }

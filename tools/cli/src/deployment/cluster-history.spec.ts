@@ -22,7 +22,11 @@ afterEach(async () => {
 
 describe('the history of a cluster', () => {
   const parts = [{ name: 'apps/tea', hash: 'a' }];
-  const deploy = async (history: ClusterHistory, to: string, outcome: 'promoted' | 'rolled back' = 'promoted') => {
+  const deploy = async (
+    history: ClusterHistory,
+    to: string,
+    outcome: 'promoted' | 'rolled back' = 'promoted',
+  ) => {
     const id = await history.begin({ service: 'tea', from: '0', to, reason: 'test', parts });
     await history.end({ id, service: 'tea', outcome, detail: 'any' });
   };
@@ -32,7 +36,14 @@ describe('the history of a cluster', () => {
     await deploy(here!, '1');
     const id = await there!.begin({ service: 'cups', to: '7', reason: 'other' });
     expect(await here!.read()).toMatchObject([
-      { service: 'tea', from: '0', to: '1', outcome: 'promoted', reason: 'test', endedAt: expect.any(String) },
+      {
+        service: 'tea',
+        from: '0',
+        to: '1',
+        outcome: 'promoted',
+        reason: 'test',
+        endedAt: expect.any(String),
+      },
       { id, service: 'cups', to: '7', outcome: 'running' },
     ]);
     expect((await there!.readParts())('tea', '1')).toEqual(parts);
@@ -44,14 +55,18 @@ describe('the history of a cluster', () => {
     for (let version = 1; version <= 8; version += 1) await deploy(history, String(version));
     await deploy(history, '9', 'rolled back');
     const find = await history.readParts();
-    const known = Array.from({ length: 9 }, (_, index) => String(index + 1)).filter((one) => find('tea', one));
+    const known = Array.from({ length: 9 }, (_, index) => String(index + 1)).filter((one) =>
+      find('tea', one),
+    );
     expect(known).toEqual(['4', '5', '6', '7', '8', '9']);
     expect(await history.read()).toHaveLength(9);
   });
 
   it('loses nothing if two commands write at once', async () => {
     const all = clusters.map((cluster) => new ClusterHistory(cluster, 'tearoom'));
-    await Promise.all(all.map((history, index) => history.begin({ service: 'tea', to: String(index), reason: 'race' })));
+    await Promise.all(
+      all.map((history, index) => history.begin({ service: 'tea', to: String(index), reason: 'race' })),
+    );
     expect(await all[0]!.read()).toHaveLength(2);
   });
 
@@ -76,7 +91,9 @@ describe('the lock of a cluster', () => {
       details: [expect.stringMatching(new RegExp(`^.+ on .+, process ${process.pid}, since \\d{4}-`))],
     });
     await release();
-    await (await lockCluster(clusters[1]!))();
+    await (
+      await lockCluster(clusters[1]!)
+    )();
   });
 
   it('lets only one of two commands in that come at once', async () => {
@@ -103,7 +120,10 @@ describe('scaling in a cluster', () => {
     server.put({ apiVersion, kind, metadata: { name: 'tea' }, spec });
 
   it('sets the limits of the autoscaler, which would undo everything else', async () => {
-    put('apps/v1', 'Deployment', { replicas: 2, template: { metadata: { labels: {} }, spec: { containers: [{ name: 'tea', image: 'tea:1' }] } } });
+    put('apps/v1', 'Deployment', {
+      replicas: 2,
+      template: { metadata: { labels: {} }, spec: { containers: [{ name: 'tea', image: 'tea:1' }] } },
+    });
     put('keda.sh/v1alpha1', 'ScaledObject', { minReplicaCount: 1, maxReplicaCount: 3 });
     await scaleInCluster(clusters[0]!, 'tea', 4);
     expect(server.find('ScaledObject', 'tea')!.spec).toEqual({ minReplicaCount: 4, maxReplicaCount: 4 });
@@ -113,8 +133,13 @@ describe('scaling in a cluster', () => {
   });
 
   it('sets the Deployment if there is no autoscaler, and needs one of them', async () => {
-    await expect(scaleInCluster(clusters[0]!, 'tea', 2)).rejects.toThrow('The cluster has no Deployment tea.');
-    put('apps/v1', 'Deployment', { replicas: 2, template: { metadata: { labels: {} }, spec: { containers: [{ name: 'tea', image: 'tea:1' }] } } });
+    await expect(scaleInCluster(clusters[0]!, 'tea', 2)).rejects.toThrow(
+      'The cluster has no Deployment tea.',
+    );
+    put('apps/v1', 'Deployment', {
+      replicas: 2,
+      template: { metadata: { labels: {} }, spec: { containers: [{ name: 'tea', image: 'tea:1' }] } },
+    });
     await scaleInCluster(clusters[0]!, 'tea', 5);
     expect(server.find('Deployment', 'tea')!.spec).toMatchObject({ replicas: 5 });
   });

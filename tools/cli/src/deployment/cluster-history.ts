@@ -52,7 +52,11 @@ export class ClusterHistory implements DeploymentHistory {
   async begin(deployment: NewDeployment): Promise<string> {
     const begun = createDeployment(deployment);
     const { service, to, parts } = deployment;
-    await this.#change(service, (all) => [...all, begun], parts && { [toPartsKey(to)]: JSON.stringify(parts) });
+    await this.#change(
+      service,
+      (all) => [...all, begun],
+      parts && { [toPartsKey(to)]: JSON.stringify(parts) },
+    );
     return begun.id;
   }
 
@@ -62,7 +66,10 @@ export class ClusterHistory implements DeploymentHistory {
   }
 
   #list(): Promise<ServiceRecord[]> {
-    return this.#cluster.list<ServiceRecord>(kinds.configMap, { [labelKeys.partOf]: this.#store, ...component });
+    return this.#cluster.list<ServiceRecord>(kinds.configMap, {
+      [labelKeys.partOf]: this.#store,
+      ...component,
+    });
   }
 
   /** Repeats the change if another command has changed the ConfigMap meanwhile. */
@@ -75,7 +82,11 @@ export class ClusterHistory implements DeploymentHistory {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const known = await this.#cluster.read<ServiceRecord>(kinds.configMap, name);
       const all = change(known ? parseHistory(known) : []).slice(-keptDeployments);
-      const data = removeOldParts({ ...known?.data, ...added, [historyKey]: JSON.stringify(all) }, all, service);
+      const data = removeOldParts(
+        { ...known?.data, ...added, [historyKey]: JSON.stringify(all) },
+        all,
+        service,
+      );
       const labels = { [labelKeys.name]: service, [labelKeys.partOf]: this.#store, ...component };
       const [apiVersion, kind] = kinds.configMap;
       const done = known
@@ -87,7 +98,8 @@ export class ClusterHistory implements DeploymentHistory {
   }
 }
 
-const parseHistory = ({ data }: ServiceRecord): Deployment[] => JSON.parse(data[historyKey] ?? '[]') as Deployment[];
+const parseHistory = ({ data }: ServiceRecord): Deployment[] =>
+  JSON.parse(data[historyKey] ?? '[]') as Deployment[];
 
 function removeOldParts(
   data: Record<string, string>,

@@ -43,7 +43,13 @@ export async function lockCluster(cluster: Cluster, waitMs = 0): Promise<() => P
 
 const createSpec = (holderIdentity: string, before?: Lease['spec']): Lease['spec'] => {
   const now = toMicroTime(new Date());
-  return { ...before, holderIdentity, leaseDurationSeconds: durationSeconds, acquireTime: now, renewTime: now };
+  return {
+    ...before,
+    holderIdentity,
+    leaseDurationSeconds: durationSeconds,
+    acquireTime: now,
+    renewTime: now,
+  };
 };
 
 function isFree({ spec }: Lease): boolean {

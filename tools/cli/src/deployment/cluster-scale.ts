@@ -21,7 +21,9 @@ export async function scaleInCluster(cluster: Cluster, service: string, count: n
     return 'at least, until its next deployment';
   }
   if (!(await cluster.read(kinds.deployment, service)))
-    throw new CliError(`The cluster has no Deployment ${service}.`, { remedies: ['kubectl get deployments'] });
+    throw new CliError(`The cluster has no Deployment ${service}.`, {
+      remedies: ['kubectl get deployments'],
+    });
   await cluster.merge(kinds.deployment, service, { spec: { replicas: count } });
   return 'until it is scaled again';
 }

@@ -153,7 +153,6 @@ export async function lockDeployments(state: StateFolder, waitMs = 0): Promise<(
     if (createExclusively(path, own)) return async () => rmSync(path, { force: true });
     const holder = readJson<ProcessIdentity>(path);
     if (!isAlive(holder)) removeIf<ProcessIdentity>(path, (one) => !isAlive(one));
-    else if (Date.now() >= until)
-      throw refuseSecondDeployment(`process ${holder?.pid}`);
+    else if (Date.now() >= until) throw refuseSecondDeployment(`process ${holder?.pid}`);
   }
 }

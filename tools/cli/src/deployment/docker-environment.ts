@@ -58,13 +58,23 @@ export function openDockerEnvironment(
       for (const release of contents) await buildImage(containers, release, getImage(release));
     },
     findMissing: async (release) =>
-      (await hasImage(containers, getImage(release))) ? undefined : `the image ${getImage(release)} does not exist`,
+      (await hasImage(containers, getImage(release)))
+        ? undefined
+        : `the image ${getImage(release)} does not exist`,
     getMemory: ({ service }) => listApps().find((app) => app.name === service)?.manifest.memory,
     open: (work) =>
       work(new DockerEngine({ environment: name, project: containers, versions, shift: createShift(url) })),
     async scale(service, count) {
       const scale = ['--scale', `${service}=${count}`];
-      await containers.compose('up', '--detach', '--no-deps', '--no-build', '--no-recreate', ...scale, service);
+      await containers.compose(
+        'up',
+        '--detach',
+        '--no-deps',
+        '--no-build',
+        '--no-recreate',
+        ...scale,
+        service,
+      );
       return 'until it is scaled again';
     },
     close: async () => undefined,

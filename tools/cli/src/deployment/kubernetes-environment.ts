@@ -63,7 +63,9 @@ export function openKubernetesEnvironment(
     getMemory: ({ service }) => listApps().find((app) => app.name === service)?.manifest.memory,
     async open(work) {
       const objects = await render(overlay);
-      return work(new KubernetesEngine({ environment: name, cluster, objects, getImage, shift: createShift(url) }));
+      return work(
+        new KubernetesEngine({ environment: name, cluster, objects, getImage, shift: createShift(url) }),
+      );
     },
     scale: (service, count) => scaleInCluster(cluster, service, count),
     close: () => cluster.close(),

@@ -19,7 +19,10 @@ const resources: Record<string, Record<string, string>> = {
   '/apis/autoscaling/v2': { horizontalpodautoscalers: 'HorizontalPodAutoscaler' },
   '/apis/batch/v1': { jobs: 'Job' },
   '/apis/coordination.k8s.io/v1': { leases: 'Lease' },
-  '/apis/keda.sh/v1alpha1': { scaledobjects: 'ScaledObject', triggerauthentications: 'TriggerAuthentication' },
+  '/apis/keda.sh/v1alpha1': {
+    scaledobjects: 'ScaledObject',
+    triggerauthentications: 'TriggerAuthentication',
+  },
   '/apis/networking.k8s.io/v1': { networkpolicies: 'NetworkPolicy' },
   '/apis/policy/v1': { poddisruptionbudgets: 'PodDisruptionBudget' },
 };
@@ -130,7 +133,10 @@ export class ApiServer {
     try {
       send(200, await this.#handle(request, body && JSON.parse(body)));
     } catch (error) {
-      send(error instanceof Rejection ? error.status : 500, { kind: 'Status', message: (error as Error).message });
+      send(error instanceof Rejection ? error.status : 500, {
+        kind: 'Status',
+        message: (error as Error).message,
+      });
     }
   }
 
@@ -150,9 +156,14 @@ export class ApiServer {
     this.writes.push(`${method!.toLowerCase()} ${kind} ${name ?? body.metadata.name}`);
     if (method === 'DELETE') return this.#delete(kind, name!);
     if (method === 'POST' && this.find(kind, body.metadata.name)) throw new Rejection(409, 'already exists');
-    if (method === 'PUT' && this.#get(kind, name!).metadata.resourceVersion !== (body as StoredObject).metadata.resourceVersion)
+    if (
+      method === 'PUT' &&
+      this.#get(kind, name!).metadata.resourceVersion !== (body as StoredObject).metadata.resourceVersion
+    )
       throw new Rejection(409, 'the object has been modified');
-    this.put(method === 'PATCH' ? (mergeFields(this.#get(kind, name!), { ...body }) as KubernetesObject) : body);
+    this.put(
+      method === 'PATCH' ? (mergeFields(this.#get(kind, name!), { ...body }) as KubernetesObject) : body,
+    );
     return this.#get(kind, name ?? body.metadata.name);
   }
 
@@ -163,20 +174,28 @@ export class ApiServer {
   }
 
   #select(kind: string, query: URLSearchParams): StoredObject[] {
-    const wanted = (query.get('labelSelector') ?? '').split(',').filter(Boolean).map((one) => one.split('='));
-    return this.list(kind).filter(({ metadata }) => wanted.every(([key, value]) => metadata.labels?.[key!] === value));
+    const wanted = (query.get('labelSelector') ?? '')
+      .split(',')
+      .filter(Boolean)
+      .map((one) => one.split('='));
+    return this.list(kind).filter(({ metadata }) =>
+      wanted.every(([key, value]) => metadata.labels?.[key!] === value),
+    );
   }
 
   async #apply(kind: string, name: string, manager: string, body: KubernetesObject): Promise<StoredObject> {
     this.writes.push(`apply ${kind} ${name}`);
     this.problems.push(...(await checkSchema(body)).map((problem) => `${kind} ${name}: ${problem}`));
-    const { metadata, spec } = this.find<{ metadata: object; spec?: { selector?: unknown } }>(kind, name) ?? {};
+    const { metadata, spec } =
+      this.find<{ metadata: object; spec?: { selector?: unknown } }>(kind, name) ?? {};
     const { selector } = (body.spec ?? {}) as { selector?: unknown };
     if (kind === 'Deployment' && metadata && !isDeepStrictEqual(spec?.selector, selector))
       throw new Rejection(422, 'spec.selector: field is immutable');
     const key = `${manager} ${kind} ${name}`;
     const live = this.find(kind, name) ?? {};
-    this.put(applyFields({ ...live }, { ...this.#applied.get(key) }, { ...body }) as unknown as KubernetesObject);
+    this.put(
+      applyFields({ ...live }, { ...this.#applied.get(key) }, { ...body }) as unknown as KubernetesObject,
+    );
     this.#applied.set(key, body);
     return this.#get(kind, name);
   }

@@ -68,7 +68,8 @@ const hopeless = [
 export function findPodProblem({ status }: Pod): string | undefined {
   for (const { restartCount, state, lastState } of status?.containerStatuses ?? []) {
     const ended = state?.terminated ?? lastState?.terminated;
-    if (ended && (restartCount > 0 || ended.exitCode !== 0)) return `its process ended (code ${ended.exitCode})`;
+    if (ended && (restartCount > 0 || ended.exitCode !== 0))
+      return `its process ended (code ${ended.exitCode})`;
     const { reason, message } = state?.waiting ?? {};
     if (reason && hopeless.includes(reason)) return [reason, message].filter(Boolean).join(': ');
   }
@@ -83,7 +84,9 @@ const isObserved = ({ metadata, status }: Deployment): boolean =>
 export function isRolledOut(deployment: Deployment): boolean {
   const wanted = deployment.spec.replicas ?? 1;
   const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = deployment.status ?? {};
-  return isObserved(deployment) && [replicas, updatedReplicas, availableReplicas].every((one) => one === wanted);
+  return (
+    isObserved(deployment) && [replicas, updatedReplicas, availableReplicas].every((one) => one === wanted)
+  );
 }
 
 /** Why the last change of a Deployment will not complete; undefined if it may. */

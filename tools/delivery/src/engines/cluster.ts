@@ -17,7 +17,8 @@ export class RejectedByCluster extends DeliveryError {
 
   constructor(status: number, title: string) {
     super(title, {
-      remedies: status === 401 || status === 403 ? ['use a context that may do this: tools/delivery/README.md'] : [],
+      remedies:
+        status === 401 || status === 403 ? ['use a context that may do this: tools/delivery/README.md'] : [],
     });
     this.status = status;
   }
@@ -111,7 +112,9 @@ export class Cluster {
 
   /** @param selector labels that the objects have */
   async list<T extends StoredObject>(kind: Kind, selector: Record<string, string>): Promise<T[]> {
-    const labelSelector = Object.entries(selector).map((pair) => pair.join('=')).join(',');
+    const labelSelector = Object.entries(selector)
+      .map((pair) => pair.join('='))
+      .join(',');
     const path = `${await this.#getPath(...kind)}?${new URLSearchParams({ labelSelector })}`;
     return (await this.#send<{ items: T[] }>(HttpMethod.GET, path)).items;
   }
@@ -178,7 +181,9 @@ export class Cluster {
 
   async #getPath(apiVersion: string, kind: string, name?: string): Promise<string> {
     const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-    const known = this.#resources.get(root) ?? this.#send<{ resources: Resource[] }>(HttpMethod.GET, root).then(({ resources }) => resources);
+    const known =
+      this.#resources.get(root) ??
+      this.#send<{ resources: Resource[] }>(HttpMethod.GET, root).then(({ resources }) => resources);
     this.#resources.set(root, known);
     const resource = (await known).find((one) => one.kind === kind && !one.name.includes('/'));
     if (!resource) throw new RejectedByCluster(404, `The cluster has no resource ${apiVersion} ${kind}.`);
@@ -220,7 +225,10 @@ export class Cluster {
       });
     }
     if (status >= 200 && status < 300) return text;
-    throw new RejectedByCluster(status, `Kubernetes rejected ${method} ${path.split('?')[0]}: ${readReason(text) ?? status}.`);
+    throw new RejectedByCluster(
+      status,
+      `Kubernetes rejected ${method} ${path.split('?')[0]}: ${readReason(text) ?? status}.`,
+    );
   }
 }
 

@@ -79,7 +79,9 @@ export class ComposeProject {
       '--filter',
       `label=com.docker.compose.${one}`,
     ]);
-    const ids = (await this.docker('ps', '--all', '--quiet', '--no-trunc', ...filters)).split('\n').filter(Boolean);
+    const ids = (await this.docker('ps', '--all', '--quiet', '--no-trunc', ...filters))
+      .split('\n')
+      .filter(Boolean);
     if (ids.length === 0) return [];
     const inspected = JSON.parse(await this.docker('inspect', ...ids)) as Inspected[];
     return inspected
@@ -102,7 +104,7 @@ export class ComposeProject {
   async remove(containers: readonly Container[]): Promise<void> {
     if (containers.length === 0) return;
     const ids = containers.map(({ id }) => id);
-    await this.docker('stop', '--time', String(stopSeconds), ...ids);
+    await this.docker('stop', '-t', String(stopSeconds), ...ids);
     await this.docker('rm', '--force', ...ids);
   }
 
@@ -144,7 +146,7 @@ const keptLines = 200;
 
 function runCommand([program, ...args]: readonly string[]): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let stdout = '';
     let both = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

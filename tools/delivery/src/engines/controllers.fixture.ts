@@ -30,7 +30,8 @@ export function reconcile(objects: Map<string, StoredObject>, behave: Behave): v
   const all = [...objects.values()];
   const pods = all.filter((one): one is FakePod => one.kind === 'Pod');
   // A pod that drains is gone one step later.
-  for (const pod of pods.filter(({ metadata }) => metadata.deletionTimestamp)) objects.delete(`Pod ${pod.metadata.name}`);
+  for (const pod of pods.filter(({ metadata }) => metadata.deletionTimestamp))
+    objects.delete(`Pod ${pod.metadata.name}`);
   const alive = pods.filter(({ metadata }) => !metadata.deletionTimestamp);
   for (const pod of alive) {
     const owner = all.find(({ metadata }) => metadata.uid === pod.metadata.ownerReferences![0]!.uid);
@@ -38,7 +39,9 @@ export function reconcile(objects: Map<string, StoredObject>, behave: Behave): v
     else pod.status = createStatus(pod.behaviour, owner.kind === 'Job');
   }
   const listOwn = ({ metadata }: StoredObject) =>
-    alive.filter((pod) => !pod.metadata.deletionTimestamp && pod.metadata.ownerReferences![0]!.uid === metadata.uid);
+    alive.filter(
+      (pod) => !pod.metadata.deletionTimestamp && pod.metadata.ownerReferences![0]!.uid === metadata.uid,
+    );
   for (const one of all) {
     const own = listOwn(one);
     const create = (template: Template) => {
@@ -51,9 +54,14 @@ export function reconcile(objects: Map<string, StoredObject>, behave: Behave): v
 }
 
 const drain = (pod: Pod) => (pod.metadata.deletionTimestamp = new Date().toISOString());
-const isReady = ({ status }: Pod) => status?.conditions?.some(({ status: value }) => value === 'True') ?? false;
+const isReady = ({ status }: Pod) =>
+  status?.conditions?.some(({ status: value }) => value === 'True') ?? false;
 
-function reconcileDeployment(deployment: Deployment, own: FakePod[], create: (template: Template) => void): void {
+function reconcileDeployment(
+  deployment: Deployment,
+  own: FakePod[],
+  create: (template: Template) => void,
+): void {
   const template = deployment.spec.template as Template;
   const wanted = deployment.spec.replicas ?? 1;
   const text = JSON.stringify(template);
@@ -85,9 +93,14 @@ function createStatus({ exitCode, waiting }: Behaviour, isJob: boolean): Pod['st
   if (waiting) return { containerStatuses: toStatuses({ waiting: { reason: waiting } }) };
   if (isJob) return { containerStatuses: toStatuses({ terminated: { exitCode: exitCode ?? 0 } }) };
   if (exitCode === undefined)
-    return { conditions: [{ type: 'Ready', status: 'True' }], containerStatuses: toStatuses({ running: {} }) };
+    return {
+      conditions: [{ type: 'Ready', status: 'True' }],
+      containerStatuses: toStatuses({ running: {} }),
+    };
   const lastState = { terminated: { exitCode } };
-  return { containerStatuses: [{ restartCount: 1, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState }] };
+  return {
+    containerStatuses: [{ restartCount: 1, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState }],
+  };
 }
 
 function createPod(owner: KubernetesObject & StoredObject, template: Template, behave: Behave): FakePod {

@@ -27,24 +27,45 @@ class FakeDocker {
   /** The exit code of the next migration. */
   migration = 0;
   /** How containers of an image are after their start. */
-  getState: (image: string) => FakeContainer['state'] = () => ({ Running: true, ExitCode: 0, Health: { Status: 'healthy' } });
+  getState: (image: string) => FakeContainer['state'] = () => ({
+    Running: true,
+    ExitCode: 0,
+    Health: { Status: 'healthy' },
+  });
   #count = 0;
 
   readonly run = async ([, ...command]: readonly string[]): Promise<CommandResult> => {
     const [name, ...args] = command as [string, ...string[]];
-    const done = (stdout = '', code = 0): CommandResult => ({ code, stdout, lines: stdout.split('\n').filter(Boolean) });
+    const done = (stdout = '', code = 0): CommandResult => ({
+      code,
+      stdout,
+      lines: stdout.split('\n').filter(Boolean),
+    });
     if (name === 'compose') return this.#compose(args, done);
     if (name !== 'ps' && name !== 'inspect') this.commands.push(command.slice(0, 4).join(' '));
     if (name === 'ps') {
-      const wanted = args.find((arg) => arg.includes('compose.service='))!.split('=').at(-1);
-      return done(this.containers.filter(({ service }) => service === wanted).map(({ id }) => id).join('\n'));
+      const wanted = args
+        .find((arg) => arg.includes('compose.service='))!
+        .split('=')
+        .at(-1);
+      return done(
+        this.containers
+          .filter(({ service }) => service === wanted)
+          .map(({ id }) => id)
+          .join('\n'),
+      );
     }
     if (name === 'inspect')
       return done(
         JSON.stringify(
           this.containers
             .filter(({ id }) => args.includes(id))
-            .map(({ id, labels, state }) => ({ Id: id, RestartCount: 0, State: state, Config: { Labels: labels } })),
+            .map(({ id, labels, state }) => ({
+              Id: id,
+              RestartCount: 0,
+              State: state,
+              Config: { Labels: labels },
+            })),
         ),
       );
     if (name === 'exec') return done('process_resident_memory_bytes{service="tea"} 5000000\n');
@@ -53,14 +74,27 @@ class FakeDocker {
     return done();
   };
 
-  start(service: string, { image = '', labels = {} }: Files['services'][string], more: Record<string, string> = {}): void {
+  start(
+    service: string,
+    { image = '', labels = {} }: Files['services'][string],
+    more: Record<string, string> = {},
+  ): void {
     this.#count += 1;
-    this.containers.push({ id: `c${this.#count}`, service, image, labels: { ...labels, ...more }, state: this.getState(image) });
+    this.containers.push({
+      id: `c${this.#count}`,
+      service,
+      image,
+      labels: { ...labels, ...more },
+      state: this.getState(image),
+    });
   }
 
   #compose(args: readonly string[], done: (stdout?: string, code?: number) => CommandResult): CommandResult {
     const files = args.filter((_, index) => args[index - 1] === '--file');
-    const services = Object.assign({}, ...files.map((file) => (parse(readFileSync(file, 'utf8')) as Files).services)) as Files['services'];
+    const services = Object.assign(
+      {},
+      ...files.map((file) => (parse(readFileSync(file, 'utf8')) as Files).services),
+    ) as Files['services'];
     const service = args.at(-1)!;
     const verb = args.includes('run') ? 'run' : 'up';
     this.commands.push(`${verb} ${service}`);
@@ -68,8 +102,12 @@ class FakeDocker {
     const label = args[args.indexOf('--label') + 1]!.split('=') as [string, string];
     if (verb === 'run') this.start(service, services[service]!, { [label[0]]: label[1] });
     else {
-      const current = this.containers.filter((one) => one.service === service && !one.labels['jogakbo.candidate']);
-      const isSame = current.every(({ image, state }) => image === (services[service]!.image ?? '') && state.Running);
+      const current = this.containers.filter(
+        (one) => one.service === service && !one.labels['jogakbo.candidate'],
+      );
+      const isSame = current.every(
+        ({ image, state }) => image === (services[service]!.image ?? '') && state.Running,
+      );
       if (isSame && current.length > 0) return done();
       this.containers = this.containers.filter((one) => !current.includes(one));
       for (let count = Number(args[args.indexOf('--scale') + 1]!.split('=')[1]); count > 0; count -= 1)
@@ -90,7 +128,11 @@ beforeEach(() => {
   writeFileSync(file, 'services:\n  tea: {}\n  tea-migrate: {}\n  cups: {}\n');
   docker = new FakeDocker();
   shifts = [];
-  versions = new ComposeVersions(join(folder, 'state'), file, ({ service, version }) => `shop/${service}:${version}`);
+  versions = new ComposeVersions(
+    join(folder, 'state'),
+    file,
+    ({ service, version }) => `shop/${service}:${version}`,
+  );
   for (const _ of [1, 2]) docker.start('tea', {});
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -98,10 +140,15 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const createEngine = (timeoutMs = 50) =>
   new DockerEngine({
     ...{ environment: 'test', versions, timeoutMs, pollMs: 2 },
-    project: new ComposeProject({ project: 'shop', files: [join(folder, 'docker-compose.yml'), versions.file], run: docker.run }),
+    project: new ComposeProject({
+      project: 'shop',
+      files: [join(folder, 'docker-compose.yml'), versions.file],
+      run: docker.run,
+    }),
     shift: async (_release, percent) => shifts.push(percent) > 0,
   });
-const getImages = () => docker.containers.map(({ image, labels }) => `${image}${labels['jogakbo.candidate'] ? ' beside' : ''}`);
+const getImages = () =>
+  docker.containers.map(({ image, labels }) => `${image}${labels['jogakbo.candidate'] ? ' beside' : ''}`);
 
 describe('the start of a version', () => {
   it('migrates, and then runs as many containers as the current version beside it', async () => {
@@ -137,7 +184,7 @@ describe('a promotion', () => {
     const engine = createEngine();
     await engine.start(release);
     await engine.promote(release);
-    expect(docker.commands.slice(3)).toEqual(['up tea', 'stop --time 20 c3', 'rm --force c3 c4']);
+    expect(docker.commands.slice(3)).toEqual(['up tea', 'stop -t 20 c3', 'rm --force c3 c4']);
     expect(getImages()).toEqual(['shop/tea:2', 'shop/tea:2']);
     expect(shifts).toEqual([0]);
     expect(versions.get('tea')).toBe('2');

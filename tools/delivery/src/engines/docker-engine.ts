@@ -49,7 +49,15 @@ export class DockerEngine implements Engine {
     for (let index = 1; index <= count; index += 1) {
       const label = ['--label', `${containerLabels.candidate}=${version}`];
       const name = ['--name', `${service}-${version}-${index}`];
-      await this.#project.compose('run', '--detach', '--no-deps', '--use-aliases', ...label, ...name, service);
+      await this.#project.compose(
+        'run',
+        '--detach',
+        '--no-deps',
+        '--use-aliases',
+        ...label,
+        ...name,
+        service,
+      );
     }
     await this.#waitUntilHealthy(service, ({ isCandidate }) => isCandidate);
   }
@@ -111,8 +119,10 @@ export class DockerEngine implements Engine {
 
   /** Lets Compose replace the containers of a service whose version has changed. */
   async #replace(service: string): Promise<void> {
-    const current = (await this.#project.listContainers(service)).filter(({ isCandidate }) => !isCandidate);
-    const scale = `${service}=${Math.max(1, current.length)}`;
+    const containers = await this.#project.listContainers(service);
+    const candidates = containers.filter(({ isCandidate }) => isCandidate);
+    // As many as beside them. Compose itself may have left containers that it was about to replace.
+    const scale = `${service}=${candidates.length || containers.length || 1}`;
     await this.#project.compose('up', '--detach', '--no-deps', '--no-build', '--scale', scale, service);
     await this.#waitUntilHealthy(service, ({ isCandidate }) => !isCandidate);
   }
@@ -131,7 +141,10 @@ export class DockerEngine implements Engine {
       const ended = containers.find(({ isRunning, restarts }) => !isRunning || restarts > 0);
       const slow = containers.find(({ isHealthy }) => !isHealthy);
       if (ended)
-        throw new NotReady(`its process ended (code ${ended.exitCode})`, await this.#project.readLog(ended.id, logLines));
+        throw new NotReady(
+          `its process ended (code ${ended.exitCode})`,
+          await this.#project.readLog(ended.id, logLines),
+        );
       if (Date.now() > until)
         throw new NotReady(
           `it was not healthy after ${timeoutMs / 1_000} s`,

@@ -38,7 +38,7 @@ afterEach(async () => {
 
 const createEngine = (used: readonly KubernetesObject[] = objects) =>
   new KubernetesEngine({
-    ...{ environment: 'test', cluster, objects: used, pollMs: 5 },
+    ...{ environment: 'test', cluster, objects: used },
     getImage: (one) => `images.example/${one.service}:${one.version}`,
     shift: async (_release, percent) => shifts.push(percent) > 0,
   });
@@ -77,7 +77,11 @@ describe('the start of a version', () => {
     const migrated = server.writes.indexOf('apply Job gift-cards-migrate-2-0-0-b');
     expect(server.writes[migrated - 2]).toBe('apply NetworkPolicy gift-cards-migrate');
     expect(server.writes.slice(migrated + 1).sort()).toEqual([
-      ...[`apply Deployment ${own}`, `apply NetworkPolicy ${service}`, `apply PodDisruptionBudget ${service}`],
+      ...[
+        `apply Deployment ${own}`,
+        `apply NetworkPolicy ${service}`,
+        `apply PodDisruptionBudget ${service}`,
+      ],
       ...[`apply ScaledObject ${service}`, `apply Service ${service}`, `apply ServiceAccount ${service}`],
       `apply TriggerAuthentication ${service}`,
     ]);
@@ -171,8 +175,7 @@ it('a withdrawn version is gone with its processes, and withdrawing it again doe
 });
 
 describe('a rollout', () => {
-  const run = () =>
-    rollOut(createEngine(), release, { steps: [50, 100], watchMs: 50 }, () => undefined);
+  const run = () => rollOut(createEngine(), release, { steps: [50, 100], watchMs: 50 }, () => undefined);
 
   it('measures the processes of both versions through the API server', async () => {
     server.behave = ({ image }) => ({ metrics: () => renderMetrics(image.split(':')[1]!, 7) });
@@ -180,8 +183,16 @@ describe('a rollout', () => {
     await engine.start(release);
     const versions = await engine.measure(service);
     expect([...versions.keys()].sort()).toEqual(['1.2.0', '2.0.0-b']);
-    expect(versions.get('2.0.0-b')).toMatchObject({ instances: 2, ready: 2, restarts: 0, memory: 90_000_000 });
-    expect(versions.get('2.0.0-b')!.traffic.get('gift-cards.issue-card')).toMatchObject({ ok: 14, failed: 0 });
+    expect(versions.get('2.0.0-b')).toMatchObject({
+      instances: 2,
+      ready: 2,
+      restarts: 0,
+      memory: 90_000_000,
+    });
+    expect(versions.get('2.0.0-b')!.traffic.get('gift-cards.issue-card')).toMatchObject({
+      ok: 14,
+      failed: 0,
+    });
     // These processes were started before the test said what they answer.
     expect(versions.get('1.2.0')).toMatchObject({ instances: 2, ready: 2, memory: 0 });
   });

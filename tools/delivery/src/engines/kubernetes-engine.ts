@@ -7,7 +7,17 @@ import { httpPort, labelKeys, selectPods, type KubernetesObject } from '../kuber
 import { buildVersion, toVersionedName, type VersionObjects } from '../kubernetes/versions.ts';
 import { readMetrics } from '../read-metrics.ts';
 import { type Cluster, kinds } from './cluster.ts';
-import { type Deployment, findDeploymentProblem, findPodProblem, isOwnedBy, isReady, isRolledOut, type Job, type Pod, toVersion } from './cluster-state.ts';
+import {
+  type Deployment,
+  findDeploymentProblem,
+  findPodProblem,
+  isOwnedBy,
+  isReady,
+  isRolledOut,
+  type Job,
+  type Pod,
+  toVersion,
+} from './cluster-state.ts';
 
 export interface KubernetesEngineOptions {
   environment: string;
@@ -17,7 +27,6 @@ export interface KubernetesEngineOptions {
   /** The image of a version, with a tag or a digest. */
   getImage: (release: Release) => string;
   shift: ShiftCalls;
-  pollMs?: number;
 }
 
 /** Lines of a log that explain a failure. */
@@ -53,7 +62,10 @@ export class KubernetesEngine implements Engine {
     const replicas = Math.max(1, current?.spec.replicas ?? 1);
     const { name } = objects.candidate.metadata;
     await this.#cluster.apply(setReplicas(objects.candidate, replicas));
-    await this.#waitUntilReady(name, { ...selectPods(release.service, 'service'), ...candidateLabels(release) });
+    await this.#waitUntilReady(name, {
+      ...selectPods(release.service, 'service'),
+      ...candidateLabels(release),
+    });
   }
 
   shift(release: Release, percent: number): Promise<boolean> {
@@ -63,13 +75,17 @@ export class KubernetesEngine implements Engine {
   async measure(service: string): Promise<Map<string, VersionState>> {
     const pods = await this.#listPods(selectPods(service, 'service'));
     const running = pods.filter(({ metadata }) => !metadata.deletionTimestamp);
-    const memory = new Map(await Promise.all(running.map(async (pod) => [pod, await this.#scrape(pod)] as const)));
+    const memory = new Map(
+      await Promise.all(running.map(async (pod) => [pod, await this.#scrape(pod)] as const)),
+    );
     const versions = new Map<string, VersionState>();
     for (const [version, all] of Map.groupBy(running, toVersion))
       versions.set(version, {
         instances: all.length,
         ready: all.filter(isReady).length,
-        restarts: all.flatMap(({ status }) => status?.containerStatuses ?? []).reduce((sum, one) => sum + one.restartCount, 0),
+        restarts: all
+          .flatMap(({ status }) => status?.containerStatuses ?? [])
+          .reduce((sum, one) => sum + one.restartCount, 0),
         memory: Math.max(...all.map((pod) => memory.get(pod)!)),
         traffic: this.#handled.sum(version),
       });
@@ -170,10 +186,15 @@ export class KubernetesEngine implements Engine {
     }
   }
 
+  /** Asks again after a pause that grows to one second. */
   async #poll(isDone: () => Promise<boolean>): Promise<void> {
-    for (const until = Date.now() + maxWaitMs; !(await isDone()); await pause(this.#options.pollMs ?? 1_000))
-      if (Date.now() > until)
-        throw new DeliveryError(`${this.environment}: the cluster has done nothing for ${maxWaitMs / 60_000} minutes.`);
+    const until = Date.now() + maxWaitMs;
+    for (let wait = 25; !(await isDone()); wait = Math.min(2 * wait, 1_000)) {
+      await pause(wait);
+      if (Date.now() < until) continue;
+      const minutes = maxWaitMs / 60_000;
+      throw new DeliveryError(`${this.environment}: the cluster did not finish within ${minutes} minutes.`);
+    }
   }
 }
 

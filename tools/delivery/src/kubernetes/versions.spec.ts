@@ -52,7 +52,9 @@ describe('one version of a service', () => {
 
   it('becomes the Deployment with the name of the service, whose selector cannot change', () => {
     const { current } = build('gift-cards', '1.3.0-abcdef0123');
-    const before = objects.find(({ kind, metadata: { name } }) => kind === 'Deployment' && name === 'gift-cards')!;
+    const before = objects.find(
+      ({ kind, metadata: { name } }) => kind === 'Deployment' && name === 'gift-cards',
+    )!;
     expect(current.metadata.name).toBe('gift-cards');
     expect(findSpec(current).selector).toEqual(findSpec(before).selector);
   });

@@ -62,9 +62,7 @@ export function buildVersion(
   );
   const current = setVersion(deployment, version, image);
   return {
-    migration: migration
-      ? [...ofMigration, setName(setVersion(migration, version, image), version)]
-      : [],
+    migration: migration ? [...ofMigration, setName(setVersion(migration, version, image), version)] : [],
     shared: [...new Set(shared)],
     candidate: separate(setName(current, version), version),
     current,
