@@ -148,7 +148,7 @@ export class KubernetesEngine implements Engine {
       if (findCondition('Complete')) return true;
       const failed = findCondition('Failed');
       const pods = (await this.#listPods({ 'job-name': name })).filter((pod) => isOwnedBy(pod, metadata.uid));
-      const problem = failed ? (failed.reason ?? 'failed') : pods.map(findPodProblem).find(Boolean);
+      const problem = pods.map(findPodProblem).find(Boolean) ?? (failed && (failed.reason ?? 'failed'));
       if (!problem) return false;
       throw new NotReady(`its migrations did not run (${problem})`, await this.#readLogs(pods));
     });
