@@ -45,6 +45,8 @@ export class ApiServer {
   /** What the schemas find wrong in applied objects. */
   readonly problems: string[] = [];
   behave: Behave = () => ({});
+  /** How long a pod takes to end. */
+  drainMs = 0;
   readonly #namespace: string;
   readonly #http = createServer((request, response) => void this.#answer(request, response));
   readonly #webSockets = new WebSocketServer({ server: this.#http });
@@ -72,7 +74,7 @@ export class ApiServer {
 
   async start(): Promise<void> {
     await once(this.#http.listen(0, '127.0.0.1'), 'listening');
-    this.#timer = setInterval(() => reconcile(this.objects, this.behave), stepMs);
+    this.#timer = setInterval(() => reconcile(this.objects, this.behave, this.drainMs), stepMs);
   }
 
   async stop(): Promise<void> {

@@ -61,7 +61,7 @@ export function toVersion({
 /** Reasons to wait from which a container does not recover by itself. */
 const hopeless = [
   ...['ImagePullBackOff', 'InvalidImageName', 'CreateContainerConfigError', 'CreateContainerError'],
-  ...['RunContainerError', 'CrashLoopBackOff'],
+  'RunContainerError',
 ];
 
 /** Why a pod will not become ready; undefined if it may. */

@@ -25,13 +25,13 @@ export interface FakePod extends Pod {
   template: string;
 }
 
-/** Moves all Deployments, Jobs and pods one step on. */
-export function reconcile(objects: Map<string, StoredObject>, behave: Behave): void {
+/** Moves all Deployments, Jobs and pods one step on. @param drainMs how long a pod takes to end */
+export function reconcile(objects: Map<string, StoredObject>, behave: Behave, drainMs: number): void {
   const all = [...objects.values()];
   const pods = all.filter((one): one is FakePod => one.kind === 'Pod');
-  // A pod that drains is gone one step later.
-  for (const pod of pods.filter(({ metadata }) => metadata.deletionTimestamp))
-    objects.delete(`Pod ${pod.metadata.name}`);
+  for (const { metadata } of pods)
+    if (metadata.deletionTimestamp && Date.parse(metadata.deletionTimestamp) <= Date.now() - drainMs)
+      objects.delete(`Pod ${metadata.name}`);
   const alive = pods.filter(({ metadata }) => !metadata.deletionTimestamp);
   for (const pod of alive) {
     const owner = all.find(({ metadata }) => metadata.uid === pod.metadata.ownerReferences![0]!.uid);

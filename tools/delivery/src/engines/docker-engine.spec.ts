@@ -220,6 +220,7 @@ describe('a withdrawal', () => {
     docker.containers[0]!.state = { Running: false, ExitCode: 143 };
     await createEngine().withdraw(release);
     expect(getImages()).toEqual(['shop/tea:1', 'shop/tea:1']);
+    expect(docker.containers.map(({ state }) => state.Running)).toEqual([true, true]);
   });
 });
 

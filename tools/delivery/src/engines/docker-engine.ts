@@ -88,13 +88,7 @@ export class DockerEngine implements Engine {
   async promote(release: Release): Promise<void> {
     const { service } = release;
     this.#options.versions.use(release);
-    try {
-      await this.#replace(service);
-    } catch (error) {
-      this.#options.versions.reset();
-      await this.#replace(service);
-      throw error;
-    }
+    await this.#replace(service);
     this.#options.versions.keep(release);
     await this.shift(release, 0);
     await this.#removeCandidates(service);
@@ -104,7 +98,7 @@ export class DockerEngine implements Engine {
     const { versions } = this.#options;
     versions.reset();
     const current = (await this.#project.listContainers(service)).filter(({ isCandidate }) => !isCandidate);
-    // After a promotion that was interrupted.
+    // After a promotion that failed or was interrupted.
     const isOther = current.some(({ version, isRunning }) => !isRunning || version !== versions.get(service));
     if (isOther) await this.#replace(service);
     await this.#removeCandidates(service);

@@ -102,8 +102,9 @@ describe('the start of a version', () => {
     await expect(started).rejects.toMatchObject({ lines: ['Error: no table'] });
     const names = server.writes.map((one) => one.split(' ')[2]);
     expect(new Set(names)).toEqual(new Set(['gift-cards-migrate', 'gift-cards-migrate-2-0-0-b']));
-    // The Job of the failed attempt is in the way of the next one.
+    // The Job of the failed attempt is in the way of the next one, and its pod is still there.
     server.behave = () => ({});
+    server.drainMs = 500;
     await createEngine().start(release);
     expect(getDeployments()).toContain(own);
   });
@@ -168,6 +169,7 @@ describe('a promotion', () => {
 it('a withdrawn version is gone with its processes, and withdrawing it again does nothing', async () => {
   const engine = createEngine();
   await engine.start(release);
+  server.drainMs = 200;
   await engine.withdraw(release);
   expect(getReady('2.0.0-b')).toEqual([]);
   await engine.withdraw(release);
