@@ -42,9 +42,11 @@ const hash = (digit: string) => digit.repeat(64);
 const instance = (name: string, version: string, digit: string) => ({
   ...{ service: name, version, contractHash: hash(digit), upstream: 'bus' },
 });
-const answers: Record<string, object> = {
+const answers: Record<string, object | undefined> = {
   'POST /v1/sessions': { accessToken: 'any' },
-  'GET /v1/ops/instances': { items: [instance('tea', '2', '2'), instance('coffee', '1', 'c')] },
+  'GET /v1/ops/config/application': { items: [], version: 1 },
+  'POST /v1/ops/config/application/versions': { version: 2 },
+  'GET /v1/ops/config/gateway/in-force': { instances: [] },
   'GET /v1/ops/contracts/tea': {
     items: [
       { version: '2', hash: hash('2') },
@@ -95,6 +97,7 @@ let cluster: ApiServer;
 const printed: string[] = [];
 beforeEach(async () => {
   printed.length = 0;
+  answers['GET /v1/ops/instances'] = { items: [instance('tea', '2', '2'), instance('coffee', '1', 'c')] };
   for (const method of ['log', 'error'] as const)
     jest.spyOn(console, method).mockImplementation((text: string) => void printed.push(text));
   cluster = new ApiServer('tearoom');
@@ -219,6 +222,17 @@ if (problem) console.warn(`A rollback in Kubernetes is not tested: ${problem}.`)
     );
     expect(text).toContain('Error: no kettle');
     expect(getImage('tea')).toBe('images.example/tea:2');
+  });
+
+  it('is possible while the registry fails, and then compares no contracts', async () => {
+    answers['GET /v1/ops/instances'] = undefined;
+    const { code, text } = await run('rollback', 'tea', '--to', '1', '--environment', 'live');
+    expect({ code, text }).toEqual({
+      code: 0,
+      text: expect.stringContaining('note: contracts are not compared: GET /v1/ops/instances returned 404'),
+    });
+    expect(text).toContain('100 % of the calls');
+    expect(getImage('tea')).toBe('images.example/tea:1');
   });
 
   it('undoes what a killed command has left', async () => {

@@ -9,7 +9,7 @@ import {
   type RolloutSettings,
   undoUnfinished,
 } from '../deployment/deploy-service.ts';
-import { type Environment, withEnvironment } from '../deployment/environment.ts';
+import { type Environment, openEnvironment } from '../deployment/environment.ts';
 import { build } from '../supervisor/build.ts';
 import { checkPackages, refuseIfFailed } from '../supervisor/checks.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
@@ -53,14 +53,8 @@ export function parseRolloutOptions(
 }
 
 /** `jogakbo deploy`. */
-export const deploy = (services: string[], options: DeployOptions): Promise<number> =>
-  withEnvironment(options.environment, (environment) => deployTo(environment, services, options));
-
-async function deployTo(
-  environment: Environment,
-  services: readonly string[],
-  options: DeployOptions,
-): Promise<number> {
+export async function deploy(services: readonly string[], options: DeployOptions): Promise<number> {
+  const environment = await openEnvironment(options.environment);
   const rollout = parseRolloutOptions(options, environment.watchSeconds);
   await environment.assertReady();
   if (options.plan) return showPlan(await plan(environment, services), environment, options);

@@ -1,5 +1,5 @@
 import type { Deployment } from '../deployment/deployments.ts';
-import { withEnvironment } from '../deployment/environment.ts';
+import { openEnvironment } from '../deployment/environment.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/text-table.ts';
 
@@ -26,11 +26,11 @@ function formatDeployment({
 }
 
 /** `jogakbo history`: shows what was deployed when, the newest first. */
-export const history = (service: string | undefined, options: HistoryOptions): Promise<number> =>
-  withEnvironment(options.environment, async (environment) => {
-    showHistory(await environment.history.read(), service, options);
-    return 0;
-  });
+export async function history(service: string | undefined, options: HistoryOptions): Promise<number> {
+  const environment = await openEnvironment(options.environment);
+  showHistory(await environment.history.read(), service, options);
+  return 0;
+}
 
 function showHistory(
   deployments: readonly Deployment[],

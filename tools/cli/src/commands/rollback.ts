@@ -1,6 +1,6 @@
 import { findPrevious } from '../deployment/deployments.ts';
 import { deployService, print, undoUnfinished } from '../deployment/deploy-service.ts';
-import { type Environment, withEnvironment } from '../deployment/environment.ts';
+import { type Environment, openEnvironment } from '../deployment/environment.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { checkRollback, formatRefusal } from './contracts.ts';
 
@@ -11,14 +11,11 @@ export interface RollbackOptions {
 }
 
 /** `jogakbo rollback`: runs an earlier version again, without steps. */
-export const rollback = (service: string, options: RollbackOptions): Promise<number> =>
-  withEnvironment(options.environment, (environment) => rollBackIn(environment, service, options));
-
-async function rollBackIn(
-  environment: Environment,
+export async function rollback(
   service: string,
-  { to, reason = 'roll back' }: RollbackOptions,
+  { environment: name, to, reason = 'roll back' }: RollbackOptions,
 ): Promise<number> {
+  const environment = await openEnvironment(name);
   await environment.assertReady();
   const release = await environment.lock();
   try {

@@ -1,4 +1,4 @@
-import { withEnvironment } from '../deployment/environment.ts';
+import { openEnvironment } from '../deployment/environment.ts';
 import { UsageError } from '../terminal/cli-error.ts';
 
 export interface ScaleOptions {
@@ -13,7 +13,7 @@ export async function scale(service: string, count: string, { environment }: Sca
   // The limits of the login allow eight instances.
   if (!Number.isInteger(number) || number < 1 || number > maxInstances)
     throw new UsageError(`"${count}" must be a number of instances from 1 to ${maxInstances}.`);
-  const until = await withEnvironment(environment, (one) => one.scale(service, number));
+  const until = await (await openEnvironment(environment)).scale(service, number);
   console.log(`${service} has ${number} ${number === 1 ? 'instance' : 'instances'}, ${until}.`);
   return 0;
 }

@@ -16,7 +16,6 @@ beforeEach(async () => {
   clusters = [server.connect(), server.connect()];
 });
 afterEach(async () => {
-  for (const cluster of clusters) await cluster.close();
   await server.stop();
 });
 

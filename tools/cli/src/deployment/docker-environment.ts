@@ -77,7 +77,6 @@ export function openDockerEnvironment(
       );
       return 'until it is scaled again';
     },
-    close: async () => undefined,
   };
 }
 

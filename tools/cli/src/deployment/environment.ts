@@ -32,27 +32,14 @@ export interface Environment {
   open<T>(work: (engine: Engine) => Promise<T>): Promise<T>;
   /** Sets the number of instances. @returns until when, for people */
   scale(service: string, count: number): Promise<string>;
-  close(): Promise<void>;
 }
 
 /**
- * Opens an environment of jogakbo.config.ts for the duration of `work`.
- * @throws UsageError if it is not declared
+ * Opens an environment of jogakbo.config.ts. Each engine is loaded only if it is needed: the client of Kubernetes takes a
+ * second.
+ * @param name by default the store on this machine @throws UsageError if it is not declared
  */
-export async function withEnvironment<T>(
-  name: string | undefined,
-  work: (environment: Environment) => Promise<T>,
-): Promise<T> {
-  const environment = await openEnvironment(name ?? localEnvironment);
-  try {
-    return await work(environment);
-  } finally {
-    await environment.close();
-  }
-}
-
-/** Each engine is loaded only if it is needed: the client of Kubernetes takes a second. */
-async function openEnvironment(name: string): Promise<Environment> {
+export async function openEnvironment(name = localEnvironment): Promise<Environment> {
   if (name === localEnvironment) return (await import('./local-environment.ts')).openLocalEnvironment();
   const config = await readWorkspaceConfig(root);
   const declared = config.environments[name];

@@ -68,7 +68,6 @@ export function openKubernetesEnvironment(
       );
     },
     scale: (service, count) => scaleInCluster(cluster, service, count),
-    close: () => cluster.close(),
   };
 }
 

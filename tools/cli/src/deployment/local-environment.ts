@@ -49,6 +49,5 @@ export function openLocalEnvironment(): Environment {
         control.close();
       }
     },
-    close: async () => undefined,
   };
 }

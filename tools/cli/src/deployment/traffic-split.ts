@@ -90,7 +90,10 @@ export async function shiftCalls(
   const shares = percent > 0 ? { [version]: percent } : undefined;
   const reason = percent > 0 ? `deploy ${service} ${version}` : `deploy ${service}: end the split`;
   const written = await writeSplit(client, service, shares, reason);
-  if (written) await waitForEffect(client, await listInstances(client, service), service, written);
+  if (!written) return;
+  // Without the registry only the gateway is asked: a rollback must be possible then, too.
+  const instances = await listInstances(client, service).catch(() => []);
+  await waitForEffect(client, instances, service, written);
 }
 
 /** Waits until a change is in force in the gateway and in the service, for at most three seconds. */

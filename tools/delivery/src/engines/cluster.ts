@@ -1,5 +1,6 @@
-import { createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   createConfiguration,
   HttpMethod,
@@ -53,8 +54,6 @@ export class Cluster {
   readonly #config: KubeConfig;
   readonly #http = createConfiguration().httpApi;
   readonly #resources = new Map<string, Promise<Resource[]>>();
-  /** One for all requests: the client library would open a connection for each. */
-  #dispatcher: ReturnType<RequestContext['getDispatcher']>;
 
   /** @param config has the context of the cluster as its current one */
   constructor(config: KubeConfig, namespace: string) {
@@ -86,11 +85,6 @@ export class Cluster {
 
   get address(): string {
     return this.#config.getCurrentCluster()?.server ?? 'no address';
-  }
-
-  /** Ends idle connections. */
-  async close(): Promise<void> {
-    await this.#dispatcher?.close();
   }
 
   /** Creates or changes an object by server-side apply. Takes over fields that other tools have set. */
@@ -195,42 +189,67 @@ export class Cluster {
     ].join('/');
   }
 
-  async #send<T>(method: HttpMethod, path: string, body?: object, type = 'application/json'): Promise<T> {
+  async #send<T>(method: HttpMethod, path: string, body?: object, type?: string): Promise<T> {
     return JSON.parse(await this.#fetch(method, path, body, type)) as T;
   }
 
   async #fetch(method: HttpMethod, path: string, body?: object, type?: string): Promise<string> {
-    const request = new RequestContext(this.address.replace(/\/$/, '') + path, method);
-    request.setSignal(AbortSignal.timeout(timeoutMs));
-    if (body) {
-      request.setBody(JSON.stringify(body));
-      request.setHeaderParam('Content-Type', type!);
-    }
-    try {
-      await this.#config.applySecurityAuthentication(request);
-    } catch (error) {
-      throw new DeliveryError(`The kubeconfig gives no access to ${this.address}: ${explain(error)}.`);
-    }
-    let status: number;
-    let text: string;
-    try {
-      this.#dispatcher ??= request.getDispatcher();
-      if (this.#dispatcher) request.setDispatcher(this.#dispatcher);
-      const response = await this.#http.send(request).toPromise();
-      status = response.httpStatusCode;
-      text = await response.body.text();
-    } catch (error) {
-      throw new DeliveryError(`The Kubernetes API at ${this.address} does not respond: ${explain(error)}.`, {
-        remedies: ['check the context and the network:  kubectl cluster-info'],
-      });
-    }
+    const { status, text } = await this.#request(method, path, body, type);
     if (status >= 200 && status < 300) return text;
     throw new RejectedByCluster(
       status,
       `Kubernetes rejected ${method} ${path.split('?')[0]}: ${readReason(text) ?? status}.`,
     );
   }
+
+  /** Repeats a request that can be repeated: a rollout takes minutes, and should survive a lost connection. */
+  async #request(method: HttpMethod, path: string, body?: object, type?: string) {
+    const attempts = repeatable.includes(method) ? 3 : 1;
+    for (let attempt = 1; ; attempt += 1) {
+      const request = await this.#createRequest(method, path, body, type);
+      try {
+        const { httpStatusCode: status, body: answer } = await this.#http.send(request).toPromise();
+        return { status, text: await answer.text() };
+      } catch (error) {
+        if (attempt < attempts) {
+          await pause(attempt * 300);
+          continue;
+        }
+        throw new DeliveryError(
+          `The Kubernetes API at ${this.address} does not respond: ${explain(error)}.`,
+          {
+            remedies: ['check the context and the network:  kubectl cluster-info'],
+          },
+        );
+      }
+    }
+  }
+
+  async #createRequest(
+    method: HttpMethod,
+    path: string,
+    body: object | undefined,
+    type = 'application/json',
+  ): Promise<RequestContext> {
+    const request = new RequestContext(this.address.replace(/\/$/, '') + path, method);
+    request.setSignal(AbortSignal.timeout(timeoutMs));
+    // Between two requests the server may close an idle connection, and the second one would fail.
+    request.setHeaderParam('Connection', 'close');
+    if (body) {
+      request.setBody(JSON.stringify(body));
+      request.setHeaderParam('Content-Type', type);
+    }
+    try {
+      await this.#config.applySecurityAuthentication(request);
+    } catch (error) {
+      throw new DeliveryError(`The kubeconfig gives no access to ${this.address}: ${explain(error)}.`);
+    }
+    return request;
+  }
 }
+
+/** Methods whose requests have the same effect if they arrive twice. PATCH is server-side apply or RFC 7396. */
+const repeatable: readonly HttpMethod[] = [HttpMethod.GET, HttpMethod.PATCH, HttpMethod.DELETE];
 
 /** The API version and kind of an object. */
 export type Kind = readonly [apiVersion: string, kind: string];

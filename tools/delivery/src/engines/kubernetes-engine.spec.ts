@@ -1,5 +1,5 @@
 // Against the stand-in for the API server in api-server.fixture.ts: there is no cluster here.
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { NotReady } from '../engine.ts';
 import { buildBase } from '../kubernetes/base.ts';
 import { tearoom } from '../kubernetes/tea-room.fixture.ts';
@@ -9,6 +9,8 @@ import { ApiServer } from './api-server.fixture.ts';
 import type { Cluster } from './cluster.ts';
 import type { Deployment, Pod } from './cluster-state.ts';
 import { KubernetesEngine } from './kubernetes-engine.ts';
+
+jest.setTimeout(60_000);
 
 const service = 'gift-cards';
 const release = { service, version: '2.0.0-b' };
@@ -32,7 +34,6 @@ beforeEach(async () => {
   await until(() => getReady('1.2.0').length === 2);
 });
 afterEach(async () => {
-  await cluster.close();
   await server.stop();
 });
 
