@@ -47,6 +47,8 @@ export class ApiServer {
   behave: Behave = () => ({});
   /** How long a pod takes to end. */
   drainMs = 0;
+  /** So many of the next requests are lost with their connection. */
+  lostRequests = 0;
   readonly #namespace: string;
   readonly #http = createServer((request, response) => void this.#answer(request, response));
   readonly #webSockets = new WebSocketServer({ server: this.#http });
@@ -126,6 +128,11 @@ export class ApiServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.lostRequests > 0) {
+      this.lostRequests -= 1;
+      request.socket.destroy();
+      return;
+    }
     let body = '';
     for await (const chunk of request) body += chunk;
     const send = (status: number, value: unknown) => {

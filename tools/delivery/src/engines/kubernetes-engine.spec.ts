@@ -222,6 +222,12 @@ describe('a rollout', () => {
   });
 });
 
+it('two lost connections in a row do not end a rollout', async () => {
+  server.lostRequests = 2;
+  await createEngine().start(release);
+  expect([server.lostRequests, getReady('2.0.0-b').length]).toEqual([0, 2]);
+});
+
 it('a cluster that does not respond is reported with its address', async () => {
   await server.stop();
   await expect(createEngine().start(release)).rejects.toThrow(
