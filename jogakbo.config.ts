@@ -18,6 +18,16 @@ export default {
   localStaff: ['merchant', 'operator'],
   /** The teams on GitHub: `docs/CODEOWNERS`. */
   codeOwners: { prefix: '@jogakbo/', others: 'platform' },
+  /** Where `jogakbo deploy --environment <name>` deploys to, besides the store of `npm start`. */
+  environments: {
+    docker: { engine: 'docker', url: 'http://localhost:3000' },
+    production: {
+      engine: 'kubernetes',
+      overlay: 'production',
+      registry: 'images.example/jogakbo',
+      url: 'https://store.example',
+    },
+  },
   /** Fills a new store with data. */
   seed: 'tools/store/src/seed/index.ts',
   /** The workload and the rules of `npm run chaos`. */

@@ -18,8 +18,17 @@ describe('jogakbo.config.ts', () => {
   it('needs a name and a language', async () => {
     await expect(read({ name: 'teas', languages: ['fr', 'pt-BR', 'zh-Hant'] })).resolves.toEqual({
       ...{ name: 'teas', languages: ['fr', 'pt-BR', 'zh-Hant'], roles: [], readyRoutes: [] },
-      localStaff: ['operator'],
+      ...{ localStaff: ['operator'], environments: {} },
     });
+  });
+
+  it('declares environments by their engine', async () => {
+    const environments = {
+      shop: { engine: 'docker', project: 'shop', url: 'https://teas.example' },
+      live: { engine: 'kubernetes', overlay: 'production', registry: 'images.example/teas' },
+    };
+    const config = { name: 'teas', languages: ['fr'], environments, pullRequestEnvironment: 'live' };
+    await expect(read(config)).resolves.toMatchObject({ environments, pullRequestEnvironment: 'live' });
   });
 
   it.each([
@@ -33,6 +42,14 @@ describe('jogakbo.config.ts', () => {
     ],
     [{ readyRoutes: ['/v1/teas'] }, 'readyRoutes.0: must look like POST /v1/things'],
     [{ colour: 'green' }, 'Unrecognized key: "colour"'],
+    [{ environments: { local: { engine: 'docker' } } }, 'is reserved for the store on the same machine'],
+    [{ environments: { 'My shop': { engine: 'docker' } } }, 'environments.My shop: must be in kebab-case'],
+    [{ environments: { live: { engine: 'nomad' } } }, 'environments.live.engine: '],
+    [{ environments: { live: { engine: 'kubernetes', registry: 'r' } } }, 'environments.live.overlay: '],
+    [
+      { environments: { shop: { engine: 'docker' } }, pullRequestEnvironment: 'live' },
+      'pullRequestEnvironment: live is none of the environments local, shop',
+    ],
   ])('with %j is rejected', async (part, problem) => {
     await expect(read({ name: 'teas', languages: ['fr'], ...part })).rejects.toThrow(problem);
   });

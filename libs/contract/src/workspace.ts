@@ -6,6 +6,48 @@ export const RouteName = z
   .string()
   .regex(/^(GET|POST|PUT|PATCH|DELETE) \/\S*$/, 'must look like POST /v1/things');
 
+/** The environment that needs no declaration: the store of `npm start` on the same machine. */
+export const localEnvironment = 'local';
+
+const environmentFields = {
+  /**
+   * The address of its gateway, for a session of an operator: JOGAKBO_OPERATOR_EMAIL and JOGAKBO_OPERATOR_PASSWORD. Without
+   * it a deployment splits no calls, and compares no contracts with the running versions.
+   */
+  url: z.url({ protocol: /^https?$/ }).optional(),
+};
+
+/** Where `jogakbo deploy --environment <name>` deploys to. */
+export const DeclaredEnvironment = z.discriminatedUnion('engine', [
+  z.strictObject({
+    engine: z.literal('docker'),
+    ...environmentFields,
+    /** A context of the Docker command line, such as one for another machine. By default its current one. */
+    context: z.string().min(1).optional(),
+    /** The name of the Compose project. By default that of the workspace. */
+    project: z.string().min(1).optional(),
+  }),
+  z.strictObject({
+    engine: z.literal('kubernetes'),
+    ...environmentFields,
+    /** A context of the kubeconfig. By default its current one. */
+    context: z.string().min(1).optional(),
+    /** The namespace that the overlay sets. By default the name of the workspace. */
+    namespace: z.string().min(1).optional(),
+    /** The folder in deploy/kubernetes/overlays. */
+    overlay: z.string().min(1),
+    /** Where the images are: `<registry>/<service>:<version>`. */
+    registry: z.string().regex(/[^/]$/, 'must not end with /'),
+  }),
+]);
+export type DeclaredEnvironment = z.infer<typeof DeclaredEnvironment>;
+
+/** A record of zod would not say what is wrong with a key. */
+function findNameProblem(name: string): string | undefined {
+  if (name === localEnvironment) return 'is reserved for the store on the same machine';
+  return /^[a-z][a-z0-9-]*$/.test(name) ? undefined : 'must be in kebab-case';
+}
+
 /** Facts that concern several services: `jogakbo.config.ts` at the root of the workspace. It is part of no build. */
 export const WorkspaceConfig = z
   .strictObject({
@@ -30,6 +72,10 @@ export const WorkspaceConfig = z
         others: z.string().min(1),
       })
       .optional(),
+    /** The environments of `jogakbo deploy`, by name, besides `local`. */
+    environments: z.record(z.string(), DeclaredEnvironment).default({}),
+    /** The environment whose plan `jogakbo ci pull-request` shows: what a deployment of the change would do there. */
+    pullRequestEnvironment: z.string().optional(),
     /** Path of the module that fills a new store with data: see `SeedModule` in tools/cli. */
     seed: z.string().optional(),
     /** Path of the module with the workload and the rules of chaos: see `ChaosModule` in tools/chaos. */
@@ -37,7 +83,17 @@ export const WorkspaceConfig = z
     /** Path of the module with the load for measurements: see `LoadModule` in tools/bench. */
     load: z.string().optional(),
   })
-  .superRefine(({ roles, localStaff }, context) => {
+  .superRefine(({ roles, localStaff, environments, pullRequestEnvironment: environment }, context) => {
+    for (const name of Object.keys(environments)) {
+      const message = findNameProblem(name);
+      if (message) context.addIssue({ code: 'custom', path: ['environments', name], message });
+    }
+    if (environment !== undefined && environment !== localEnvironment && !(environment in environments))
+      context.addIssue({
+        code: 'custom',
+        path: ['pullRequestEnvironment'],
+        message: `${environment} is none of the environments ${[localEnvironment, ...Object.keys(environments)].join(', ')}`,
+      });
     const known = [...roles, 'operator'];
     for (const [index, role] of localStaff.entries())
       if (!known.includes(role))

@@ -1,7 +1,8 @@
 import type { Reply } from '@jogakbo/contract';
 import { ServiceDescription } from '@jogakbo/contract';
-import type { GetContract, ListInstances } from '@jogakbo/contracts-registry';
+import type { GetContract, ListContractVersions, ListInstances } from '@jogakbo/contracts-registry';
 import type { ServiceVersion } from '@jogakbo/delivery/src/contract-check.ts';
+import type { Release } from '@jogakbo/delivery/src/engine.ts';
 import type { OperatorClient } from './commands/operator-client.ts';
 import { CliError } from './terminal/cli-error.ts';
 
@@ -32,6 +33,18 @@ export async function readRunningVersions(client: OperatorClient): Promise<Servi
     versions.push({ service, version, contract });
   }
   return versions;
+}
+
+/** The contract of a version that ran in an environment; undefined if its registry has none. @throws CliError */
+export async function readRecordedVersion(
+  client: OperatorClient,
+  { service, version }: Release,
+): Promise<ServiceVersion | undefined> {
+  const path = `/v1/ops/contracts/${encodeURIComponent(service)}`;
+  const { items } = await client.get<Reply<typeof ListContractVersions>>(path);
+  const recorded = items.find((one) => one.version === version);
+  if (!recorded) return undefined;
+  return { service, version, contract: await readContract(client, service, recorded.hash) };
 }
 
 async function readContract(

@@ -7,7 +7,7 @@ import {
   type AnyRequest,
 } from '@jogakbo/contract';
 import { z } from 'zod';
-import { checkContracts, type ServiceVersion } from './contract-check.ts';
+import { checkContracts, checkEarlierVersion, type ServiceVersion } from './contract-check.ts';
 import { formatBreakages, toNextName } from './format-breakages.ts';
 
 const id = z.string();
@@ -226,4 +226,35 @@ it('the next name of a breaking version counts on', () => {
   expect(['library.lend-book', 'library.lend-book.v2', 'library.v9.v10'].map(toNextName)).toEqual([
     ...['library.lend-book.v2', 'library.lend-book.v3', 'library.v9.v11'],
   ]);
+});
+
+describe('an earlier version', () => {
+  const richer = createLibrary({ output: { loanId: id, until: id } });
+
+  it('is refused if a running consumer needs what it does not have', () => {
+    const all = [version(richer.library, '2'), createCounter('3', richer)];
+    const { breakages } = checkEarlierVersion(version(first.library, '1'), all);
+    expect(breakages).toMatchObject([
+      {
+        name: 'library.lend-book',
+        part: 'output',
+        path: 'until',
+        consumer: { service: 'counter', version: '3' },
+      },
+    ]);
+  });
+
+  it('may lack what only clients of the public API could use: that is a note', () => {
+    const library = service('library');
+    library.query('list-loans', {
+      ...{ input: z.strictObject({}), output: z.object({ loanId: id }) },
+      ...{ http: 'GET /v1/loans', access: 'member' },
+    });
+    const later = { ...version(library, '2'), service: 'library' };
+    const { breakages, notes } = checkEarlierVersion(version(service('library'), '1'), [later]);
+    expect({ breakages, notes }).toEqual({
+      breakages: [],
+      notes: ['the public API loses or changes library.list-loans'],
+    });
+  });
 });

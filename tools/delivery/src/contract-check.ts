@@ -80,6 +80,23 @@ export function checkContracts({
   return { breakages, order, cycles, notes: listNotes(candidates, running) };
 }
 
+/**
+ * Checks whether a version that ran before may run again. What it lacks of the public API is a note: else no version that
+ * adds a request could be rolled back.
+ */
+export function checkEarlierVersion(
+  earlier: ServiceVersion,
+  running: readonly ServiceVersion[],
+): ContractCheck {
+  const { breakages, notes, ...check } = checkContracts({ candidates: [earlier], running });
+  const lost = new Set(breakages.filter(({ consumer }) => !consumer).map(({ name }) => name));
+  return {
+    ...check,
+    breakages: breakages.filter(({ consumer }) => consumer),
+    notes: [...notes, ...[...lost].map((name) => `the public API loses or changes ${name}`)],
+  };
+}
+
 /** What breaks clients of the public API if one version replaces another one. */
 function checkPublicApi(before: ServiceVersion, after: ServiceVersion): Breakage[] {
   return comparePublicApi(before.contract, after.contract).map((one) => ({

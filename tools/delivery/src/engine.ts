@@ -19,6 +19,9 @@ export interface VersionState {
   traffic: Traffic;
 }
 
+/** Routes a share of the calls to a version, as in `Engine`. */
+export type ShiftCalls = (release: Release, percent: number) => Promise<boolean>;
+
 /** A version did not become ready: why, and the last lines of its log. */
 export class NotReady extends Error {
   readonly lines: readonly string[];

@@ -67,5 +67,13 @@ it('tells events from calls, and ignores what it does not understand', async () 
     messages.observe({ message: 'cup.emptied', kind: 'event', outcome: 'ok' }, 0.001),
   );
   expect(readMetrics(text).traffic.get('cup.emptied')).toMatchObject({ isCall: false, ok: 1 });
-  expect(readMetrics('<html>no metrics</html>')).toEqual({ version: '', startedAt: '', traffic: new Map() });
+  expect(readMetrics('<html>no metrics</html>')).toEqual({
+    ...{ version: '', startedAt: '', memory: 0 },
+    traffic: new Map(),
+  });
+});
+
+it('reads the memory of the process', () => {
+  const text = 'process_resident_memory_bytes{service="tea",version="1.0.0"} 91234304\n';
+  expect(readMetrics(text).memory).toBe(91_234_304);
 });

@@ -21,6 +21,8 @@ export interface ProcessMetrics {
   version: string;
   /** When the process started: distinguishes processes with the same address. */
   startedAt: string;
+  /** Bytes of its resident set; 0 if unknown. */
+  memory: number;
   traffic: Traffic;
 }
 
@@ -32,6 +34,7 @@ export function readMetrics(text: string): ProcessMetrics {
   const traffic: Traffic = new Map();
   const [, version = '', startedAt = ''] =
     /^process_start_time_seconds\{.*?version="([^"]*)".*?\} (\S+)$/m.exec(text) ?? [];
+  const memory = Number(/^process_resident_memory_bytes\{.*?\} (\S+)$/m.exec(text)?.[1] ?? 0);
   for (const line of text.split('\n')) {
     const [, metric, part, labelText, value] = sampleLine.exec(line) ?? [];
     if (!metric || !histograms.includes(metric)) continue;
@@ -52,7 +55,7 @@ export function readMetrics(text: string): ProcessMetrics {
     if (part === 'count') handled[result] += Number(value);
     else addToBucket(handled, labels.le === '+Inf' ? Infinity : Number(labels.le), Number(value));
   }
-  return { version, startedAt, traffic };
+  return { version, startedAt, memory, traffic };
 }
 
 function addToBucket({ buckets }: Handled, bound: number, count: number): void {

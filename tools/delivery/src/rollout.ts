@@ -96,8 +96,11 @@ class Rollout {
 
   /** The calls return to the current version before the new one drains. */
   async withdraw(): Promise<void> {
-    await this.#engine.shift(this.#release, 0);
-    await this.#engine.withdraw(this.#release);
+    try {
+      await this.#engine.shift(this.#release, 0);
+    } finally {
+      await this.#engine.withdraw(this.#release);
+    }
   }
 
   /** Observes one step. @returns why the new version is worse */

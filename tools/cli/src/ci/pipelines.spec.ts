@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { root } from '../workspace.ts';
 import { listSteps, type Pipeline, pipelines } from './pipelines.ts';
 
-const options = { base: 'origin/main', url: 'https://store.example' };
+const options = { base: 'origin/main', url: 'https://store.example', environment: 'staging' };
 const list = (pipeline: Pipeline) => listSteps(pipeline, options);
 const { scripts } = readJson<{ scripts: Record<string, string> }>(join(root, 'package.json'))!;
 
@@ -62,6 +62,13 @@ describe('the pipeline of a pull request', () => {
     const names = listSteps('pull-request', { base: 'main', url: undefined }).map(({ name }) => name);
     expect(names).toEqual(['lint', 'typecheck', 'build', 'test', 'plan']);
     expect(list('pull-request').map(({ name }) => name)).toContain('contracts');
+  });
+
+  it('adds the plan of an environment to the comment, if one is configured', () => {
+    const steps = list('pull-request');
+    const [plan, environment] = steps.slice(-2);
+    expect(environment!.command.slice(-4)).toEqual(['deploy', '--plan', '--environment', 'staging']);
+    expect(environment).toMatchObject({ output: plan!.output, appends: true, optional: true });
   });
 });
 

@@ -16,6 +16,10 @@ export interface Step {
   command: readonly string[];
   /** The file, relative to the workspace, that keeps what the command prints on stdout. */
   output?: string;
+  /** Adds to that file instead of replacing it. */
+  appends?: boolean;
+  /** Its failure does not fail the pipeline. */
+  optional?: boolean;
   /** What undoes earlier steps if this one fails. */
   undo?: { title: string; listCommands: () => readonly (readonly string[])[] };
   /** Runs also after a failure: it ends what an earlier step has started. */
@@ -30,6 +34,8 @@ export interface PipelineOptions {
    * is compared with its contracts.
    */
   url: string | undefined;
+  /** The environment whose plan a pull request shows. */
+  environment?: string | undefined;
 }
 
 /** What a pull request would deploy, for the comment on it. */
@@ -48,6 +54,13 @@ const checkContracts: Step = {
   title: 'no service that runs would break',
   command: jogakbo('contracts', 'check'),
 };
+/** What a deployment would do now, also with what earlier changes have left. No reason to stop a change if that fails. */
+const showEnvironmentPlan = (environment: string): Step => ({
+  name: 'environment',
+  title: `what a deployment to ${environment} would change`,
+  command: jogakbo('deploy', '--plan', '--environment', environment),
+  ...{ output: planFile, appends: true, optional: true },
+});
 const buildAll = [nxPath(), 'run-many', '--targets', 'build', '--output-style=static'];
 
 /** The services that were deployed for this reason, the last one first. */
@@ -64,7 +77,7 @@ function listDeployed(reason: string): string[] {
 export const listSteps = (pipeline: Pipeline, options: PipelineOptions): Step[] => steps[pipeline](options);
 
 const steps: Record<Pipeline, (options: PipelineOptions) => Step[]> = {
-  'pull-request': ({ base, url }) => {
+  'pull-request': ({ base, url, environment }) => {
     const affected = (...targets: string[]) => jogakbo('affected', ...targets, '--base', base);
     return [
       { name: 'lint', title: 'the rules of the code, in affected projects', command: affected('lint') },
@@ -82,6 +95,7 @@ const steps: Record<Pipeline, (options: PipelineOptions) => Step[]> = {
         command: jogakbo('changes', '--base', base),
         output: planFile,
       },
+      ...(environment ? [showEnvironmentPlan(environment)] : []),
     ];
   },
   main: ({ url }) => {

@@ -66,6 +66,21 @@ describe('the steps of a pipeline', () => {
     expect(readRan()).toEqual(['one', 'two', 'undo-one', 'undo-two']);
   });
 
+  it('go on after one that is optional', async () => {
+    expect(await runSteps([createStep('one', 1, { optional: true }), createStep('two')])).toBe(0);
+    expect(readRan()).toEqual(['one', 'two']);
+    expect(readTable()[1]).toMatch(/^one +failed/);
+  });
+
+  it('can add to the file of an earlier one', async () => {
+    jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+    const output = relative(root, join(folder, 'output.txt'));
+    const first = createStep('one', 0, { output, command: write('one', 0, 'first') });
+    const second = createStep('two', 0, { output, appends: true, command: write('two', 0, 'second') });
+    expect(await runSteps([first, second])).toBe(0);
+    expect(readFileSync(join(root, output), 'utf8')).toBe('first\n\nsecond\n');
+  });
+
   it('fail if their program does not exist', async () => {
     expect(await runSteps([createStep('one', 0, { command: ['surely-not-installed'] })])).toBe(127);
   });

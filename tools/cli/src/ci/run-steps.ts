@@ -31,7 +31,7 @@ export async function runSteps(steps: readonly Step[]): Promise<number> {
       }
       const began = performance.now();
       const code = await runStep(step);
-      failure ||= code;
+      if (!step.optional) failure ||= code;
       results.push({ step, outcome: code ? 'failed' : 'ok', milliseconds: performance.now() - began });
     }
   } finally {
@@ -46,7 +46,7 @@ export async function runSteps(steps: readonly Step[]): Promise<number> {
 async function runStep(step: Step): Promise<number> {
   const isOnGitHub = process.env.GITHUB_ACTIONS === 'true';
   console.log(isOnGitHub ? `::group::${step.name}: ${step.title}` : `\n${step.name}: ${step.title}`);
-  const code = await runCommand(step.command, step.output);
+  const code = await runCommand(step.command, step);
   if (isOnGitHub) console.log('::endgroup::');
   if (code === 0) return 0;
   console.error(`${step.name} failed with exit code ${code}: ${formatCommand(step.command)}`);
@@ -58,7 +58,10 @@ async function runStep(step: Step): Promise<number> {
 }
 
 /** Runs a command in its own process group, so that an interruption ends all its processes. */
-async function runCommand([program, ...args]: readonly string[], output?: string): Promise<number> {
+async function runCommand(
+  [program, ...args]: readonly string[],
+  { output, appends }: Pick<Step, 'output' | 'appends'> = {},
+): Promise<number> {
   const child = spawn(program!, args, {
     cwd: root,
     detached: true,
@@ -66,7 +69,7 @@ async function runCommand([program, ...args]: readonly string[], output?: string
     env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false' },
   });
   const release = onSignals((name) => signalGroup(child.pid!, name));
-  const kept = output && child.stdout ? keepOutput(child.stdout, output) : undefined;
+  const kept = output && child.stdout ? keepOutput(child.stdout, output, appends) : undefined;
   try {
     const code = await new Promise<number>((resolve) => {
       child.on('error', (error) => {
@@ -83,11 +86,13 @@ async function runCommand([program, ...args]: readonly string[], output?: string
 }
 
 /** Shows a stream, and writes it to a file. */
-function keepOutput(stream: NodeJS.ReadableStream, output: string): Promise<void> {
+function keepOutput(stream: NodeJS.ReadableStream, output: string, appends = false): Promise<void> {
   const path = join(root, output);
   mkdirSync(dirname(path), { recursive: true });
   stream.pipe(process.stdout, { end: false });
-  return finished(stream.pipe(createWriteStream(path)));
+  const file = createWriteStream(path, { flags: appends ? 'a' : 'w' });
+  if (appends) file.write('\n');
+  return finished(stream.pipe(file));
 }
 
 /** A command as people can repeat it, without the paths of this machine. */

@@ -45,7 +45,7 @@ Environment:
   JOGAKBO_TLS=1               TLS for the private broker and database, with certificates as logins
   JOGAKBO_SEED_PASSWORD       the password of the initial accounts
   JOGAKBO_OPERATOR_EMAIL, JOGAKBO_OPERATOR_PASSWORD
-                              the operator of another environment, for commands with --url
+                              the operator of another environment, with --url or --environment
   LOCAL_MODE=false            require the settings of a real store instead of simulating external systems
   READY_ROUTES                the routes that the gateway must have before the store counts as ready
   RETRY_DELAYS                the delays between attempts in milliseconds, separated by commas

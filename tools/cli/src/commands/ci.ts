@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { isPipeline, listSteps, pipelines, type Pipeline } from '../ci/pipelines.ts';
 import { formatCommand, runSteps } from '../ci/run-steps.ts';
@@ -19,7 +20,8 @@ export interface CiOptions {
 export async function ci(name: string, { base, url, list, dryRun }: CiOptions): Promise<number> {
   if (list && dryRun) throw new UsageError('--list and --dry-run exclude each other.');
   const pipeline = parsePipeline(name);
-  const steps = listSteps(pipeline, { base: base ?? findBase(), url });
+  const { pullRequestEnvironment: environment } = await readWorkspaceConfig(root);
+  const steps = listSteps(pipeline, { base: base ?? findBase(), url, environment });
   if (list) {
     console.log(formatTable(steps.map((step) => [step.name, step.title])).join('\n'));
     return 0;

@@ -1,4 +1,9 @@
-import { checkContracts, type ContractCheck } from '@jogakbo/delivery/src/contract-check.ts';
+import {
+  checkContracts,
+  checkEarlierVersion,
+  type ContractCheck,
+} from '@jogakbo/delivery/src/contract-check.ts';
+import type { Release } from '@jogakbo/delivery/src/engine.ts';
 import { formatBreakages } from '@jogakbo/delivery/src/format-breakages.ts';
 import {
   formatMigrationBreakages,
@@ -6,7 +11,12 @@ import {
 } from '@jogakbo/delivery/src/migrations/migration-check.ts';
 import { Interrupted } from '../backing/throwaway-database.ts';
 import { type BuiltService, readBuiltContracts, selectApps } from '../built-contracts.ts';
-import { distinguishVersions, readInstances, readRunningVersions } from '../running-versions.ts';
+import {
+  distinguishVersions,
+  readInstances,
+  readRecordedVersion,
+  readRunningVersions,
+} from '../running-versions.ts';
 import { openState } from '../supervisor/state.ts';
 import { readVersions } from '../supervisor/versions.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
@@ -60,6 +70,25 @@ export async function checkDeployment(
   const migrations = await tryMigrations(pending, running);
   const check = checkContracts({ candidates, running });
   return { ...check, migrations, notes: [...check.notes, ...listUnknownMigrations(candidates, running)] };
+}
+
+/** Checks a version of earlier against the versions that are running. Migrations are never undone. */
+export async function checkRollback(release: Release, url?: string): Promise<DeploymentCheck> {
+  const { running, candidate } = await asOperator(
+    openState(),
+    async (client) => ({
+      running: await readRunningVersions(client),
+      candidate: await readRecordedVersion(client, release),
+    }),
+    url,
+  );
+  if (!candidate) {
+    const notes = [
+      `the registry has no contract of ${release.service} ${release.version}: it is not compared`,
+    ];
+    return { breakages: [], migrations: [], order: [], cycles: [], notes };
+  }
+  return { ...checkEarlierVersion(candidate, running), migrations: [] };
 }
 
 export const isRefused = ({ breakages, migrations }: DeploymentCheck): boolean =>

@@ -1,9 +1,10 @@
-import { type Deployment, readDeployments } from '../deployment/deployments.ts';
-import { openState } from '../supervisor/state.ts';
+import type { Deployment } from '../deployment/deployments.ts';
+import { openEnvironment } from '../deployment/environment.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/text-table.ts';
 
 export interface HistoryOptions {
+  environment?: string;
   json?: boolean;
   limit?: string;
 }
@@ -25,21 +26,22 @@ function formatDeployment({
 }
 
 /** `jogakbo history`: shows what was deployed when, the newest first. */
-export async function history(
+export async function history(service: string | undefined, options: HistoryOptions): Promise<number> {
+  const environment = await openEnvironment(options.environment);
+  showHistory(await environment.history.read(), service, options);
+  return 0;
+}
+
+function showHistory(
+  deployments: readonly Deployment[],
   service: string | undefined,
   { json, limit = '20' }: HistoryOptions,
-): Promise<number> {
-  const all = readDeployments(openState()).filter((one) => !service || one.service === service);
+): void {
+  const all = deployments.filter((one) => !service || one.service === service);
   const shown = all.reverse().slice(0, Number(limit) || undefined);
-  if (json) console.log(toPrintableJson(shown));
-  else if (shown.length === 0) console.log('Nothing was deployed yet.');
-  else {
-    const head = ['time (UTC)', 'service', 'version', 'outcome', 'took', 'by', 'reason'];
-    console.log(
-      formatTable([head, ...shown.map(formatDeployment)])
-        .map(toPrintable)
-        .join('\n'),
-    );
-  }
-  return 0;
+  if (json) return console.log(toPrintableJson(shown));
+  if (shown.length === 0) return console.log('Nothing was deployed yet.');
+  const head = ['time (UTC)', 'service', 'version', 'outcome', 'took', 'by', 'reason'];
+  const lines = formatTable([head, ...shown.map(formatDeployment)]);
+  console.log(lines.map(toPrintable).join('\n'));
 }

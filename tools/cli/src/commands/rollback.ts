@@ -1,44 +1,78 @@
-import { existsSync } from 'node:fs';
-import { findPrevious, lockDeployments, readDeployments } from '../deployment/deployments.ts';
-import { openEngine } from '../deployment/open-engine.ts';
-import { getReleaseFolder, readRunningReleases } from '../deployment/releases.ts';
-import { openState } from '../supervisor/state.ts';
+import { findPrevious } from '../deployment/deployments.ts';
+import { deployService, print, undoUnfinished } from '../deployment/deploy-service.ts';
+import { type Environment, openEnvironment } from '../deployment/environment.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
-import { deployOne } from './deploy.ts';
-import { findReadyStore } from './operator-client.ts';
+import { checkRollback, formatRefusal } from './contracts.ts';
 
 export interface RollbackOptions {
+  environment?: string;
   to?: string;
   reason?: string;
 }
 
 /** `jogakbo rollback`: runs an earlier version again, without steps. */
-export async function rollback(service: string, { to, reason }: RollbackOptions): Promise<number> {
-  const state = openState();
-  findReadyStore(state);
-  const release = await lockDeployments(state);
+export async function rollback(
+  service: string,
+  { environment: name, to, reason = 'roll back' }: RollbackOptions,
+): Promise<number> {
+  const environment = await openEnvironment(name);
+  await environment.assertReady();
+  const release = await environment.lock();
   try {
-    const running = readRunningReleases(state);
-    const current = running.get(service)?.version;
-    if (!current)
-      throw new UsageError(`The running store has no service called ${service}.`, {
-        remedies: [`one of ${[...running.keys()].join(', ')}`],
-      });
-    const version = to ?? findPrevious(readDeployments(state), service, current);
-    if (version === current) throw new UsageError(`${service} ${version} is the current version.`);
-    if (!version || !existsSync(getReleaseFolder(state, { service, version })))
-      throw new CliError(
-        version
-          ? `The artefact of ${service} ${version} does not exist any more.`
-          : `No version of ${service} ran before ${current}.`,
-        { remedies: [`npx jogakbo history ${service}`] },
-      );
-    const settings = { steps: [100], watchMs: 0, reason: reason ?? 'roll back' };
-    const isDone = await openEngine(state, (engine) =>
-      deployOne(state, engine, { service, from: current, to: version }, settings),
+    await undoUnfinished(environment);
+    const { from, version } = await chooseVersion(environment, service, to);
+    await assertHarmless(environment, service, version);
+    const settings = { steps: [100], watchMs: 0, reason };
+    const isDone = await environment.open((engine) =>
+      deployService(environment, engine, { service, from, to: version }, settings),
     );
     return isDone ? 0 : 1;
   } finally {
-    release();
+    await release();
   }
 }
+
+/** @throws CliError if there is none, or it cannot be started again */
+async function chooseVersion(
+  environment: Environment,
+  service: string,
+  to: string | undefined,
+): Promise<{ from: string; version: string }> {
+  const running = await environment.readRunning();
+  const from = running.get(service)?.version;
+  if (!from)
+    throw new UsageError(`The running store has no service called ${service}.`, {
+      remedies: [`one of ${[...running.keys()].join(', ')}`],
+    });
+  const version = to ?? findPrevious(await environment.history.read(), service, from);
+  if (version === from) throw new UsageError(`${service} ${version} is the current version.`);
+  const remedies = [`npx jogakbo history ${service}`];
+  if (!version) throw new CliError(`No version of ${service} ran before ${from}.`, { remedies });
+  const problem = await environment.findMissing({ service, version });
+  if (problem) throw new CliError(`${service} ${version} cannot run again: ${problem}.`, { remedies });
+  return { from, version };
+}
+
+/** @throws CliError that names the consumers that would break, and the fields */
+async function assertHarmless({ gateway }: Environment, service: string, version: string): Promise<void> {
+  if (!gateway) return print('Contracts are not compared: there is no gateway for a session of an operator.');
+  try {
+    const check = await checkRollback({ service, version }, gateway.url);
+    for (const note of check.notes) print(`note: ${note}`);
+    if (check.breakages.length === 0) return;
+    throw new RefusedRollback(
+      `A rollback of ${service} to ${version} would break what is running; nothing was changed.`,
+      {
+        details: formatRefusal(check),
+        remedies: ['roll back the consumers first', 'or correct the current version and deploy that'],
+      },
+    );
+  } catch (error) {
+    if (!(error instanceof CliError) || error instanceof RefusedRollback || error instanceof UsageError)
+      throw error;
+    // A rollback must be possible also while the gateway or the registry fails.
+    print(`note: contracts are not compared: ${error.message}`);
+  }
+}
+
+class RefusedRollback extends CliError {}

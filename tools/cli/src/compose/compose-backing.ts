@@ -23,9 +23,11 @@ x-container: &container
   cap_drop: [ALL]
   security_opt: ['no-new-privileges:true']
 
+# update_config: docker stack deploy replaces a service by a rolling update, and goes back if the new one fails.
 x-service: &service
   <<: *container
   restart: unless-stopped
+  deploy: { update_config: { order: start-first, failure_action: rollback } }
   depends_on: &backing
     broker-logins: { condition: service_completed_successfully }
 

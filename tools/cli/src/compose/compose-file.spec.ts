@@ -49,6 +49,13 @@ describe('the compose file', () => {
     expect(secrets).not.toHaveProperty('tea_database_url');
   });
 
+  it('lets Swarm start a new version before it ends the old one, and go back', () => {
+    const { services } = read(describeApp('tea', { database: true }));
+    const update_config = { order: 'start-first', failure_action: 'rollback' };
+    expect(services.tea!.deploy).toEqual({ update_config });
+    expect(services['tea-migrate']).not.toHaveProperty('deploy');
+  });
+
   it('contains what a service adds', () => {
     const tea = describeApp('tea', {
       secrets: ['KETTLE_KEY', 'LEAF_KEY', 'UNUSED_KEY'],

@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { ContentPart } from '@jogakbo/delivery/src/content.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { getUserName } from '../supervisor/audit-log.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../supervisor/processes.ts';
@@ -24,6 +25,42 @@ export interface Deployment {
   /** Why it was rolled back or failed. */
   detail?: string;
 }
+
+/** What is written down when a deployment begins. */
+export type NewDeployment = Pick<Deployment, 'service' | 'from' | 'to' | 'reason'> & {
+  /** What the version is built of, if that is known. */
+  parts?: readonly ContentPart[] | undefined;
+};
+
+/** The deployments to one environment. */
+export interface DeploymentHistory {
+  /** The oldest first. */
+  read(): Promise<Deployment[]>;
+  /** @returns the id */
+  begin(deployment: NewDeployment): Promise<string>;
+  end(deployment: EndedDeployment): Promise<void>;
+}
+
+export interface EndedDeployment {
+  id: string;
+  service: string;
+  outcome: Exclude<DeploymentOutcome, 'running'>;
+  /** Why it was rolled back or failed. */
+  detail?: string | undefined;
+}
+
+/** The history in a state folder of this machine. The artefacts in it know what they are built of. */
+export const openHistory = (state: StateFolder): DeploymentHistory => ({
+  read: async () => readDeployments(state),
+  begin: async ({ service, from, to, reason }) => beginDeployment(state, { service, from, to, reason }),
+  end: async ({ id, outcome, detail }) => endDeployment(state, id, outcome, detail),
+});
+
+/** A deployment that begins now. */
+export const createDeployment = ({ service, from, to, reason }: NewDeployment): Deployment => ({
+  ...{ id: randomUUIDv7(), service, from, to, reason },
+  ...{ by: getUserName(), startedAt: new Date().toISOString(), outcome: 'running' },
+});
 
 const getHistoryFile = ({ folder }: StateFolder): string => join(folder, 'deployments.jsonl');
 const getLockFile = ({ folder }: StateFolder): string => join(folder, 'deploy.lock');
@@ -48,17 +85,13 @@ const append = (state: StateFolder, part: Partial<Deployment> & { id: string }):
   appendFileSync(getHistoryFile(state), `${JSON.stringify(part)}\n`, { mode: 0o600 });
 
 /** Records the begin of a deployment. @returns its id */
-export function beginDeployment(
-  state: StateFolder,
-  deployment: Pick<Deployment, 'service' | 'from' | 'to' | 'reason'>,
-): string {
-  const id = randomUUIDv7();
-  const startedAt = new Date().toISOString();
-  append(state, { id, ...deployment, by: getUserName(), startedAt, outcome: 'running' });
-  return id;
+function beginDeployment(state: StateFolder, deployment: NewDeployment): string {
+  const begun = createDeployment(deployment);
+  append(state, begun);
+  return begun.id;
 }
 
-export function endDeployment(
+function endDeployment(
   state: StateFolder,
   id: string,
   outcome: Exclude<DeploymentOutcome, 'running'>,
@@ -90,12 +123,22 @@ export function listRecentVersions(all: readonly Deployment[], service: string):
   return [...new Set(ran.map(({ to }) => to).reverse())];
 }
 
-/** The version that ran before the current one. */
-export const findPrevious = (
+/** The version that ran before the current one. The first deployment to an environment records which one that was. */
+export function findPrevious(
   all: readonly Deployment[],
   service: string,
   current: string,
-): string | undefined => listRecentVersions(all, service).find((version) => version !== current);
+): string | undefined {
+  const previous = listRecentVersions(all, service).find((version) => version !== current);
+  return previous ?? all.findLast((one) => one.service === service && one.to === current)?.from;
+}
+
+/** @param holder who deploys, for people */
+export const refuseSecondDeployment = (holder: string): CliError =>
+  new CliError('Another command is deploying to this store.', {
+    details: [holder],
+    remedies: ['wait for it:  repeat the command with --wait', 'npx jogakbo history'],
+  });
 
 /**
  * Lets one command at a time deploy to a store. The lock of a killed command counts as released.
@@ -103,17 +146,13 @@ export const findPrevious = (
  * @returns releases the lock
  * @throws CliError if another command holds it
  */
-export async function lockDeployments(state: StateFolder, waitMs = 0): Promise<() => void> {
+export async function lockDeployments(state: StateFolder, waitMs = 0): Promise<() => Promise<void>> {
   const path = getLockFile(state);
   const own = identifyProcess(process.pid)!;
   for (const until = Date.now() + waitMs; ; await pause(200)) {
-    if (createExclusively(path, own)) return () => rmSync(path, { force: true });
+    if (createExclusively(path, own)) return async () => rmSync(path, { force: true });
     const holder = readJson<ProcessIdentity>(path);
     if (!isAlive(holder)) removeIf<ProcessIdentity>(path, (one) => !isAlive(one));
-    else if (Date.now() >= until)
-      throw new CliError('Another command is deploying to this store.', {
-        details: [`process ${holder?.pid}`],
-        remedies: ['wait for it:  repeat the command with --wait', 'npx jogakbo history'],
-      });
+    else if (Date.now() >= until) throw refuseSecondDeployment(`process ${holder?.pid}`);
   }
 }

@@ -1,10 +1,8 @@
-import type { Traffic } from '@jogakbo/delivery/src/compare-versions.ts';
-import { addTraffic } from '@jogakbo/delivery/src/compare-versions.ts';
 import type { Engine, Release, VersionState } from '@jogakbo/delivery/src/engine.ts';
+import { HandledTraffic } from '@jogakbo/delivery/src/handled-traffic.ts';
 import { readMetrics } from '@jogakbo/delivery/src/read-metrics.ts';
 import { type OperatorClient } from '../commands/operator-client.ts';
-import { getCurrentSplit, listInstances, waitForEffect, writeSplit } from './traffic-split.ts';
-import { CliError } from '../terminal/cli-error.ts';
+import { shiftCalls } from './traffic-split.ts';
 import { type ControlClient } from '../supervisor/control-client.ts';
 import { isAlive, readMemory } from '../supervisor/processes.ts';
 import { readRun, type ServiceRecord } from '../supervisor/run-record.ts';
@@ -17,8 +15,7 @@ export class LocalEngine implements Engine {
   readonly #control: ControlClient;
   readonly #client: OperatorClient | undefined;
   readonly #getFolder: (release: Release) => string;
-  /** What each process has handled, by version and start of the process. */
-  readonly #handled = new Map<string, Map<string, Traffic>>();
+  readonly #handled = new HandledTraffic();
 
   /**
    * @param client changes the traffic split; undefined if the store has no gateway or config server
@@ -41,20 +38,9 @@ export class LocalEngine implements Engine {
     await this.#control.startVersion({ ...release, folder: this.#getFolder(release) });
   }
 
-  async shift({ service, version }: Release, percent: number): Promise<boolean> {
-    const client = this.#client;
-    if (!client || this.#sharesPort(service)) return false;
-    const { split } = await getCurrentSplit(client);
-    const other = Object.keys(split[service] ?? {}).find((one) => one !== version);
-    if (other && percent > 0)
-      throw new CliError(`The calls of ${service} are split already: version ${other} has a share.`, {
-        remedies: [`end that split:  npx jogakbo split ${service} --end`],
-      });
-    if (percent === 0 && (!split[service] || other)) return true;
-    const shares = percent > 0 ? { [version]: percent } : undefined;
-    const reason = percent > 0 ? `deploy ${service} ${version}` : `deploy ${service}: end the split`;
-    const written = await writeSplit(client, service, shares, reason);
-    if (written) await waitForEffect(client, await listInstances(client, service), service, written);
+  async shift(release: Release, percent: number): Promise<boolean> {
+    if (!this.#client || this.#sharesPort(release.service)) return false;
+    await shiftCalls(this.#client, release, percent);
     return true;
   }
 
@@ -82,7 +68,7 @@ export class LocalEngine implements Engine {
         ready: 0,
         restarts: 0,
         memory: 0,
-        traffic: [...(this.#handled.get(version)?.values() ?? [])].reduce(addTraffic, new Map()),
+        traffic: this.#handled.sum(version),
       };
       const isReady = record.state === 'ready' && isAlive(record.process);
       versions.set(version, {
@@ -105,8 +91,7 @@ export class LocalEngine implements Engine {
         signal: AbortSignal.timeout(2_000),
       });
       const { version, startedAt, traffic } = readMetrics(await response.text());
-      const processes = this.#handled.get(version) ?? new Map<string, Traffic>();
-      this.#handled.set(version, processes.set(startedAt, traffic));
+      this.#handled.set(version, startedAt, traffic);
     } catch {
       // it is starting or draining
     }

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Reply } from '@jogakbo/contract';
 import type { ExplainSettings, GetSettings } from '@jogakbo/contracts-config';
 import type { ListInstances } from '@jogakbo/contracts-registry';
+import type { Release } from '@jogakbo/delivery/src/engine.ts';
 import { type Shares, TrafficSplit } from '@jogakbo/messaging/split';
 import { CliError } from '../terminal/cli-error.ts';
 import { describeEffect } from '../commands/config-screen.ts';
@@ -68,6 +69,31 @@ export async function writeSplit(
     settings: [{ key: splitSetting, value }],
   });
   return { version: written.version, value };
+}
+
+/**
+ * Routes a share of the calls of a service to a version, and waits until that is in force.
+ * @param percent 0 ends the split @throws CliError if another version has a share
+ */
+export async function shiftCalls(
+  client: OperatorClient,
+  { service, version }: Release,
+  percent: number,
+): Promise<void> {
+  const { split } = await getCurrentSplit(client);
+  const other = Object.keys(split[service] ?? {}).find((one) => one !== version);
+  if (other && percent > 0)
+    throw new CliError(`The calls of ${service} are split already: version ${other} has a share.`, {
+      remedies: [`end that split:  npx jogakbo split ${service} --end`],
+    });
+  if (percent === 0 && (!split[service] || other)) return;
+  const shares = percent > 0 ? { [version]: percent } : undefined;
+  const reason = percent > 0 ? `deploy ${service} ${version}` : `deploy ${service}: end the split`;
+  const written = await writeSplit(client, service, shares, reason);
+  if (!written) return;
+  // Without the registry only the gateway is asked: a rollback must be possible then, too.
+  const instances = await listInstances(client, service).catch(() => []);
+  await waitForEffect(client, instances, service, written);
 }
 
 /** Waits until a change is in force in the gateway and in the service, for at most three seconds. */

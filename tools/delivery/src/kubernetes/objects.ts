@@ -18,6 +18,8 @@ export const labelKeys = {
   partOf: 'app.kubernetes.io/part-of',
   version: 'app.kubernetes.io/version',
   owner: 'jogakbo/owner',
+  /** On a Deployment that runs a new version beside the current one, and on its pods. */
+  candidate: 'jogakbo/candidate',
   /** On pods of outside services: they may call services with a port of their own, and the gateway may call them. */
   outsideService: 'jogakbo/outside-service',
 } as const;

@@ -12,14 +12,20 @@ export interface DeployedVersion {
 
 /** The objects of one version, in the order in which they are applied. */
 export interface VersionObjects {
-  /** What all versions of the service share: Service, policies, ConfigMap, ServiceAccount, budget for disruptions. */
+  /**
+   * Migrates the database, with its policies. The Job comes last, and must be complete before the others are applied.
+   * Empty for a service without a database.
+   */
+  migration: KubernetesObject[];
+  /**
+   * What all versions of the service share: Service, policies, ConfigMap, ServiceAccount, budget for disruptions, and the
+   * autoscaler, which keeps the current version at strength.
+   */
   shared: KubernetesObject[];
-  /** Migrates the database. Must be complete before `deployment` is applied. Undefined for a service without a database. */
-  migration: KubernetesObject | undefined;
-  /** Runs this version beside all others. */
-  deployment: KubernetesObject;
-  /** The autoscaler, for this version's Deployment. Applied when the version is promoted: it has one target. */
-  autoscaler: KubernetesObject | undefined;
+  /** Runs this version beside the current one. */
+  candidate: KubernetesObject;
+  /** Runs this version as the current one: the Deployment with the name of the service. */
+  current: KubernetesObject;
 }
 
 /** The most characters of a label, and so of the name of a Job. */
@@ -33,7 +39,7 @@ export function toVersionedName(name: string, version: string): string {
 
 /**
  * Derives the objects of one version of a service from those of an environment: a rendered overlay, or the base.
- * The Deployment and the Job of a version have names of their own, so that versions run side by side. Pods have the label
+ * The candidate and the Job have names with the version, so that they run beside the current version. Pods have the label
  * `app.kubernetes.io/version` and SERVICE_VERSION. All versions share the Service: the bus and the gateway split the
  * traffic. Pure.
  * @throws Error if `objects` has no Deployment of the service
@@ -48,19 +54,23 @@ export function buildVersion(
   const deployment = find('Deployment');
   if (!deployment) throw new Error(`The objects have no Deployment of ${service}: add it to the overlay.`);
   const migration = find('Job', names.migration(service));
-  const autoscaler = find('ScaledObject') ?? find('HorizontalPodAutoscaler');
-  const policies = objects.filter(
-    ({ kind, metadata: { name } }) =>
-      ['NetworkPolicy', 'ConfigMap'].includes(kind) && [service, names.migration(service)].includes(name),
+  const findPolicies = (name: string) =>
+    objects.filter(({ kind, metadata }) => policyKinds.includes(kind) && metadata.name === name);
+  const ofMigration = migration ? findPolicies(names.migration(service)) : [];
+  const shared = [...own, ...findPolicies(service)].filter(
+    (one) => one !== deployment && one !== migration && !ofMigration.includes(one),
   );
-  const shared = own.filter((one) => one !== deployment && one !== migration && one !== autoscaler);
+  const current = setVersion(deployment, version, image);
   return {
-    shared: [...new Set([...shared, ...policies])],
-    migration: migration && setVersion(migration, version, image),
-    deployment: setVersion(deployment, version, image),
-    autoscaler: autoscaler && setTarget(autoscaler, toVersionedName(service, version)),
+    migration: migration ? [...ofMigration, setName(setVersion(migration, version, image), version)] : [],
+    shared: [...new Set(shared)],
+    candidate: separate(setName(current, version), version),
+    current,
   };
 }
+
+/** Objects without labels: they are found by their names. */
+const policyKinds = ['NetworkPolicy', 'ConfigMap'];
 
 interface Workload {
   selector?: { matchLabels: Record<string, string> };
@@ -74,10 +84,8 @@ interface Workload {
 function setVersion(object: KubernetesObject, version: string, image: string): KubernetesObject {
   const copy = structuredClone(object);
   const label = { [labelKeys.version]: version };
-  copy.metadata.name = toVersionedName(object.metadata.name, version);
   copy.metadata.labels = { ...copy.metadata.labels, ...label };
-  const { selector, template } = copy.spec as Workload;
-  if (selector) Object.assign(selector.matchLabels, label);
+  const { template } = copy.spec as Workload;
   Object.assign(template.metadata.labels, label);
   const [container] = template.spec.containers as [IContainer];
   const others = (container.env ?? []).filter(({ name }) => name !== 'SERVICE_VERSION');
@@ -86,8 +94,18 @@ function setVersion(object: KubernetesObject, version: string, image: string): K
   return copy;
 }
 
-function setTarget(object: KubernetesObject, name: string): KubernetesObject {
+function setName(object: KubernetesObject, version: string): KubernetesObject {
   const copy = structuredClone(object);
-  (copy.spec as { scaleTargetRef: { name: string } }).scaleTargetRef.name = name;
+  copy.metadata.name = toVersionedName(object.metadata.name, version);
   return copy;
+}
+
+/** Gives a Deployment pods that it does not share with the one of the current version, which may have the same version. */
+function separate(deployment: KubernetesObject, version: string): KubernetesObject {
+  const labels = { [labelKeys.version]: version, [labelKeys.candidate]: 'true' };
+  const { selector, template } = deployment.spec as Workload;
+  Object.assign(selector!.matchLabels, labels);
+  Object.assign(template.metadata.labels, labels);
+  Object.assign(deployment.metadata.labels!, labels);
+  return deployment;
 }
