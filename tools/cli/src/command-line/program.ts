@@ -11,6 +11,7 @@ import { declareConfig } from './config.ts';
 import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
 import { declareDeploy, declareHistory, declareRollback, declareScale } from './deploy.ts';
+import { declareDocs } from './docs.ts';
 import { declareDoctor } from './doctor.ts';
 import { declareKubernetes } from './kubernetes.ts';
 import { declareLogins } from './logins.ts';
@@ -82,6 +83,7 @@ export function createProgram(): Command {
     declareHistory,
     declareSplit,
     declareMap,
+    declareDocs,
     declareBuild,
     declareAffected,
     declareCompose,
