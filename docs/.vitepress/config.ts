@@ -48,6 +48,8 @@ export default defineConfig({
   cleanUrls: true,
   lastUpdated: false,
   cacheDir: '../.nx/vitepress',
+  // All other dead links fail the build.
+  ignoreDeadLinks: 'localhostLinks',
   locales: {
     root: { label: 'English', lang: 'en' },
     ko: {
@@ -95,7 +97,11 @@ export default defineConfig({
     },
   },
   markdown: {
-    config: (md) =>
+    config: (md) => {
+      // The drawing above it shows the same.
+      md.core.ruler.push('mermaid', (state) => {
+        state.tokens = state.tokens.filter(({ type, info }) => type !== 'fence' || info !== 'mermaid');
+      });
       // Such a link becomes its text.
       md.core.ruler.push('outside-links', ({ tokens, env }) => {
         for (const { children } of tokens) {
@@ -108,6 +114,7 @@ export default defineConfig({
           });
           children.splice(0, children.length, ...kept);
         }
-      }),
+      });
+    },
   },
 });

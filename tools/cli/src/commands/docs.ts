@@ -33,7 +33,7 @@ export async function renderReference(apps: readonly App[] = listApps()): Promis
   const services = contracts.filter(({ requests, events }) => requests.length + events.length > 0);
   return {
     'cli.md': formatCommands(createProgram()),
-    'settings.md': await formatSettings(apps),
+    'settings.md': formatSettings(apps),
     'events.md': formatEvents(services, readBusDescriptions(apps, apps)),
     ...Object.fromEntries(services.map((one) => [`contracts/${one.service}.md`, formatContract(one)])),
   };

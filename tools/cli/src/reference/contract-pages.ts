@@ -17,7 +17,7 @@ export const startPage = (title: string, text: string): string[] => [
 export function formatContract({ service, description, requests, policy }: ServiceDescription): string {
   return [
     ...startPage(`Contract of ${service}`, toMarkdown(description)),
-    `Callers wait at most for ${policy.concurrency} answers at a time, and stop calling for ${policy.openFor / 1_000} s after more than ${policy.failures} of ${policy.calls} failures. Its events are in [events](../events.md), its settings in [settings](../settings.md).`,
+    `A caller has at most ${policy.concurrency} calls at a time. After more than ${policy.failures * 100} % of ${policy.calls} calls have failed, it stops calling for ${policy.openFor / 1_000} s. Its events are in [events](../events.md), its settings in [settings](../settings.md).`,
     '',
     ...requests.flatMap(formatRequest),
   ].join('\n');

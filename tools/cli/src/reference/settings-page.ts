@@ -1,66 +1,56 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { environmentName } from '@jogakbo/service/environment';
-import { type AnySettings, DatabaseSettings, isMarked, PlatformSettings } from '@jogakbo/service/settings';
+import { SettingDescription } from '@jogakbo/service/settings-description';
 import { formatMarkdownTable, toCode, toMarkdown } from '../markdown.ts';
+import { readJson } from '../supervisor/state.ts';
 import { type App } from '../workspace.ts';
 import { startPage } from './contract-pages.ts';
 
-type Shape = AnySettings['shape'];
-
-/** The page with the settings of all services. It imports `src/settings.ts` of the apps. */
-export async function formatSettings(apps: readonly App[]): Promise<string> {
-  const own = await Promise.all(apps.map(async (app) => [app.name, await readOwnSettings(app)] as const));
+/** The page with the settings of all services. @param apps built */
+export function formatSettings(apps: readonly App[]): string {
+  const all = apps.map((app) => [app.name, readSettings(app)] as const);
+  const findGroup = (wanted: SettingDescription['group']) =>
+    all
+      .map(([, settings]) => settings.filter(({ group }) => group === wanted))
+      .find((settings) => settings.length > 0) ?? [];
   return [
     ...startPage(
       'Settings',
       'A setting comes from its environment variable, or from the file that `<NAME>_FILE` names, else from the config server, else from its default. `live` settings change while the service runs; others need a restart. `environment only` settings decide which parties a service trusts or which addresses it uses: the config server does not store them.',
     ),
-    ...formatShape('Every service', PlatformSettings.shape),
-    ...formatShape('Every service with a database', DatabaseSettings.shape),
-    ...own.flatMap(([name, shape]) => (Object.keys(shape).length > 0 ? formatShape(name, shape) : [])),
+    ...formatGroup('Every service', findGroup('platform')),
+    ...formatGroup('Every service with a database', findGroup('database')),
+    ...all.flatMap(([name, settings]) =>
+      formatGroup(
+        name,
+        settings.filter(({ group }) => group === 'service'),
+      ),
+    ),
   ].join('\n');
 }
 
-async function readOwnSettings({ folder }: App): Promise<Shape> {
-  const path = join(folder, 'src', 'settings.ts');
-  if (!existsSync(path)) return {};
-  const exported = Object.values((await import(path)) as Record<string, Partial<AnySettings>>);
-  return Object.assign({}, ...exported.map((one) => one?.shape ?? {})) as Shape;
-}
+/** Reads what the build of an app has written. Older builds have written no settings. */
+const readSettings = ({ folder }: App): SettingDescription[] =>
+  SettingDescription.array()
+    .catch([])
+    .parse(readJson(join(folder, 'dist', 'settings.json')));
 
-function formatShape(title: string, shape: Shape): string[] {
+function formatGroup(title: string, settings: readonly SettingDescription[]): string[] {
+  if (settings.length === 0) return [];
   return [
     `## ${title}`,
     '',
     ...formatMarkdownTable([
       ['Variable', 'Key', 'Meaning', 'Default', 'Kind'],
-      ...Object.entries(shape).map(([field, schema]) => [
-        toCode(environmentName(field)),
-        toCode(field),
-        toMarkdown(schema.description ?? ''),
-        formatDefault(schema),
-        formatMarks(schema),
+      ...settings.map((one) => [
+        toCode(one.variable),
+        toCode(one.key),
+        toMarkdown(one.description),
+        one.required ? 'required' : one.default ? toCode(one.default) : '',
+        [one.live && 'live', one.secret && 'secret', one.environmentOnly && 'environment only']
+          .filter(Boolean)
+          .join(', '),
       ]),
     ]),
     '',
   ];
 }
-
-/** The value without the variable. A default may be generated: then it differs from read to read. */
-function formatDefault(schema: Shape[string]): string {
-  if (isMarked(schema, 'secret')) return '';
-  const read = schema.safeParse(undefined);
-  if (!read.success) return 'required';
-  const text = typeof read.data === 'string' ? read.data : JSON.stringify(read.data);
-  return text ? toCode(text) : '';
-}
-
-const formatMarks = (schema: Shape[string]): string =>
-  [
-    isMarked(schema, 'live') && 'live',
-    isMarked(schema, 'secret') && 'secret',
-    isMarked(schema, 'environmentOnly') && 'environment only',
-  ]
-    .filter(Boolean)
-    .join(', ');
