@@ -15,7 +15,7 @@ export function formatSettings(apps: readonly App[]): string {
   return [
     ...startPage(
       'Settings',
-      'A setting comes from its environment variable, or from the file that `<NAME>_FILE` names, else from the config server, else from its default. `live` settings change while the service runs; others need a restart. `environment only` settings decide which parties a service trusts or which addresses it uses: the config server does not store them.',
+      'A setting comes from its environment variable, or from the file that `<NAME>_FILE` names, else from the config server, else from its default. A _live_ setting changes while the service runs; others need a restart. An _environment only_ setting decides which parties a service trusts or which addresses it uses: the config server does not store it.',
     ),
     ...formatGroup('Every service', findGroup('platform')),
     ...formatGroup('Every service with a database', findGroup('database')),
@@ -40,15 +40,18 @@ function formatGroup(title: string, settings: readonly SettingDescription[]): st
     `## ${title}`,
     '',
     ...formatMarkdownTable([
-      ['Variable', 'Key', 'Meaning', 'Default', 'Kind'],
+      ['Variable and key', 'Meaning', 'Default'],
       ...settings.map((one) => [
-        toCode(one.variable),
-        toCode(one.key),
-        toMarkdown(one.description),
-        one.required ? 'required' : one.default ? toCode(one.default) : '',
-        [one.live && 'live', one.secret && 'secret', one.environmentOnly && 'environment only']
+        `${toCode(one.variable)}<br>${toCode(one.key)}`,
+        [
+          toMarkdown(one.description),
+          one.live && '_live_',
+          one.secret && '_secret_',
+          one.environmentOnly && '_environment only_',
+        ]
           .filter(Boolean)
-          .join(', '),
+          .join('; '),
+        one.required ? 'required' : one.default ? toCode(one.default) : '',
       ]),
     ]),
     '',
