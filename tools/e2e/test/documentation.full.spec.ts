@@ -12,4 +12,4 @@ const first = ['README.md', 'docs/how-to/run-the-store.md'];
 const others = globSync('docs/how-to/*.md', { cwd: root }).sort();
 const pages = [...new Set([...first, ...others, 'CONTRIBUTING.md'])];
 
-it.each(pages)('the commands of %s work', (path) => store.follow(path), 600_000);
+it.each(pages)('the commands of %s work', (path) => store.follow(path), 1_800_000);
