@@ -4,7 +4,8 @@ import { type DefaultTheme, defineConfig } from 'vitepress';
 
 const docs = resolve(import.meta.dirname, '..');
 
-const readTitle = (path: string): string => /^# (.+)$/m.exec(readFileSync(join(docs, `${path}.md`), 'utf8'))![1]!;
+const readTitle = (path: string): string =>
+  /^# (.+)$/m.exec(readFileSync(join(docs, `${path}.md`), 'utf8'))![1]!;
 
 const toItem = (path: string): DefaultTheme.SidebarItem => ({ text: readTitle(path), link: `/${path}` });
 
@@ -21,7 +22,13 @@ const sidebar: DefaultTheme.Sidebar = [
   { text: 'Tutorial', link: '/tutorial' },
   {
     text: 'How to',
-    items: listPages('how-to', ['run-the-store', 'run-one-service', 'add-a-service', 'change-a-contract', 'deploy']),
+    items: listPages('how-to', [
+      'run-the-store',
+      'run-one-service',
+      'add-a-service',
+      'change-a-contract',
+      'deploy',
+    ]),
   },
   {
     text: 'Reference',
@@ -32,7 +39,10 @@ const sidebar: DefaultTheme.Sidebar = [
       { text: 'Glossary', link: '/glossary' },
     ],
   },
-  { text: 'Explanation', items: listPages('explanation', ['services', 'messages', 'resilience', 'operations', 'development']) },
+  {
+    text: 'Explanation',
+    items: listPages('explanation', ['services', 'messages', 'resilience', 'operations', 'development']),
+  },
   { text: 'Decisions', collapsed: true, items: listPages('decisions') },
 ];
 
@@ -109,7 +119,10 @@ export default defineConfig({
           let isDropped = false;
           const kept = children.filter((token) => {
             if (token.type === 'link_open')
-              isDropped = isOutside((env as { relativePath: string }).relativePath, token.attrGet('href') ?? '');
+              isDropped = isOutside(
+                (env as { relativePath: string }).relativePath,
+                token.attrGet('href') ?? '',
+              );
             return !isDropped || !/^link_(open|close)$/.test(token.type);
           });
           children.splice(0, children.length, ...kept);

@@ -35,5 +35,10 @@ it('describes settings without the values of secrets', () => {
 
 it('tells the settings of every service from those of one', () => {
   const groups = describeSettings([PlatformSettings, DatabaseSettings]).map(({ group, key }) => [key, group]);
-  expect(groups).toEqual(expect.arrayContaining([['logLevel', 'platform'], ['databaseUrl', 'database']]));
+  expect(groups).toEqual(
+    expect.arrayContaining([
+      ['logLevel', 'platform'],
+      ['databaseUrl', 'database'],
+    ]),
+  );
 });

@@ -30,10 +30,13 @@ describe('the glossary', () => {
     const pattern = new RegExp(`\\b(${retired.join('|')})s?\\b`, 'gi');
     // Names of products and of a Unix account.
     const exceptions = /\/(seed-products|postgres-binaries)\.ts$/;
-    const files = globSync('{*,.ci/*,deploy/*,{apps,libs,tools}/**/*,docs/{,how-to,explanation,ko}/*}.{ts,mjs,md,yml,json}', {
-      cwd: root,
-      exclude: (path) => /(^|\/)(node_modules|dist)$/.test(path),
-    }).filter((path) => !['package-lock.json', 'docs/glossary.md'].includes(path) && !exceptions.test(path));
+    const files = globSync(
+      '{*,.ci/*,deploy/*,{apps,libs,tools}/**/*,docs/{,how-to,explanation,ko}/*}.{ts,mjs,md,yml,json}',
+      {
+        cwd: root,
+        exclude: (path) => /(^|\/)(node_modules|dist)$/.test(path),
+      },
+    ).filter((path) => !['package-lock.json', 'docs/glossary.md'].includes(path) && !exceptions.test(path));
     for (const path of [
       'README.md',
       'package.json',

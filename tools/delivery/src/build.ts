@@ -44,7 +44,11 @@ async function describeApp(): Promise<boolean> {
         : `${app}: main.js describe failed: ${error.message}`,
     );
   });
-  const { bus, contract, settings = [] } = JSON.parse(stdout) as Record<'bus' | 'contract', object> & { settings?: object };
+  const {
+    bus,
+    contract,
+    settings = [],
+  } = JSON.parse(stdout) as Record<'bus' | 'contract', object> & { settings?: object };
   await assertDeclaredRoles(app!, bus);
   await writeFile(contractFile, toFile(contract));
   await writeFile(settingsFile, toFile(settings));

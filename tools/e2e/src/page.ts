@@ -50,7 +50,14 @@ export function matchesOutput(expected: string, actual: string): boolean {
   const escape = (text: string) => text.replace(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`);
   const lines = expected.trim().split('\n');
   const patterns = lines.map((line) =>
-    line.trim() === '…' ? '[^]*' : line.trim().split('…').map(escape).join('.*').replaceAll(/\s+/g, String.raw`\s+`),
+    line.trim() === '…'
+      ? '[^]*'
+      : line
+          .trim()
+          .split('…')
+          .map(escape)
+          .join('.*')
+          .replaceAll(/\s+/g, String.raw`\s+`),
   );
   return new RegExp(patterns.join(String.raw`[^\n]*\n[^]*?`)).test(actual);
 }

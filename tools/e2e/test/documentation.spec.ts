@@ -93,7 +93,10 @@ describe('the documentation', () => {
 
 it('the tutorial in Korean has the same steps as the English one', () => {
   const [english, korean] = ['docs/tutorial.md', 'docs/ko/tutorial.md'].map((path) =>
-    parseSteps(read(path)).map(({ line: _, text, ...step }) => ({ ...step, text: text.replace(/ +#.*$/gm, '') })),
+    parseSteps(read(path)).map(({ line: _, text, ...step }) => ({
+      ...step,
+      text: text.replace(/ +#.*$/gm, ''),
+    })),
   );
   expect(english!.length).toBeGreaterThan(20);
   expect(korean).toEqual(english);

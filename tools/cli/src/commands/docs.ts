@@ -23,7 +23,8 @@ export async function docs({ write, build: isBuilt = true }: DocsOptions): Promi
   if (isBuilt) await buildServices();
   const pages = await renderReference();
   if (write) writeReference(root, pages);
-  for (const path of Object.keys(pages)) console.log(`${write ? 'wrote ' : ''}${join(referenceFolder, path)}`);
+  for (const path of Object.keys(pages))
+    console.log(`${write ? 'wrote ' : ''}${join(referenceFolder, path)}`);
   return 0;
 }
 

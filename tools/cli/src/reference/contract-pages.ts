@@ -1,4 +1,4 @@
-import type { EventDescription, RequestDescription, ServiceDescription } from '@jogakbo/contract';
+import type { RequestDescription, ServiceDescription } from '@jogakbo/contract';
 import type { BusDescription } from '@jogakbo/messaging/grants';
 import { formatMarkdownTable, toCode, toMarkdown } from '../markdown.ts';
 import { listFields } from './schema-fields.ts';
@@ -74,7 +74,7 @@ export function formatEvents(
   services: readonly ServiceDescription[],
   bus: readonly BusDescription[],
 ): string {
-  const listReceivers = ({ name }: EventDescription) =>
+  const listReceivers = ({ name }: ServiceDescription['events'][number]) =>
     bus.filter(({ subscribesTo }) => subscribesTo.includes(name)).map(({ service }) => service);
   return [
     ...startPage(

@@ -34,7 +34,9 @@ describe('the fields of a message', () => {
 
   it('include those of nested objects and lists', () => {
     const Book = z.object({ bookId: z.uuid(), authors: z.array(z.object({ name: z.string() })) });
-    expect(describeFields({ books: z.array(Book).min(1).max(5), reader: z.object({ name: z.string() }) })).toEqual([
+    expect(
+      describeFields({ books: z.array(Book).min(1).max(5), reader: z.object({ name: z.string() }) }),
+    ).toEqual([
       'books: list of object, 1 to 5',
       'books[].bookId: uuid',
       'books[].authors: list of object',

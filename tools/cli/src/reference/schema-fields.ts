@@ -97,7 +97,8 @@ function describeRange(field: Schema, what: 'Items' | 'Length'): string {
 
 /** zod gives every integer the limits of a safe one. */
 function describeNumbers({ minimum, maximum }: Schema): string {
-  const isLimit = (value: number | undefined) => value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER;
+  const isLimit = (value: number | undefined) =>
+    value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER;
   return formatRange(isLimit(minimum) ? minimum : undefined, isLimit(maximum) ? maximum : undefined);
 }
 
