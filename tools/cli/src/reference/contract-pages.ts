@@ -50,15 +50,14 @@ function formatRequest(request: RequestDescription): string[] {
 function formatFields(title: string, schema: Record<string, unknown>): string[] {
   const fields = listFields(schema);
   if (fields.length === 0) return [];
+  const rows = fields.map(({ path, type, isRequired, description }) => [
+    toCode(path),
+    toMarkdown(type),
+    toMarkdown([isRequired ? '' : 'optional', description].filter(Boolean).join('; ')),
+  ]);
+  const columns = rows.some((row) => row[2]) ? 3 : 2;
   return [
-    ...formatMarkdownTable([
-      [title, 'Type', 'Description'],
-      ...fields.map(({ path, type, isRequired, description }) => [
-        toCode(path),
-        toMarkdown(type),
-        toMarkdown([isRequired ? '' : 'optional', description].filter(Boolean).join('; ')),
-      ]),
-    ]),
+    ...formatMarkdownTable([[title, 'Type', 'Description'], ...rows].map((row) => row.slice(0, columns))),
     '',
   ];
 }
