@@ -81,7 +81,7 @@ export async function createWorkspace({ folder, name, git, report }: CreateOptio
   await writeCodeOwners(folder);
   const apps = await buildApps(folder, [sample, repository], report);
   writeMap(folder, apps);
-  await writeReferencePages(folder, apps);
+  writeReferencePages(folder, apps);
   await writeKubernetesFiles(folder, apps);
   report('wrote docker-compose.yml, docs and deploy/kubernetes');
   if (git) makeRepository(folder);

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createProgram } from '@jogakbo/cli/src/command-line/program.ts';
 import { renderReference, writeReference } from '@jogakbo/cli/src/commands/docs.ts';
 import { renderFiles, readStoreMap } from '@jogakbo/cli/src/commands/map.ts';
 import { buildComposeFile } from '@jogakbo/cli/src/compose/compose-file.ts';
@@ -54,8 +55,8 @@ export function writeMap(folder: string, apps: readonly App[]): void {
 }
 
 /** Writes docs/reference of a product. @param apps built */
-export async function writeReferencePages(folder: string, apps: readonly App[]): Promise<void> {
-  writeReference(folder, await renderReference(apps));
+export function writeReferencePages(folder: string, apps: readonly App[]): void {
+  writeReference(folder, renderReference(createProgram(), apps));
 }
 
 /** Writes the generated files in deploy/kubernetes of a product. @param apps built */

@@ -8,5 +8,7 @@ export const declareDocs = (): Command =>
     .option('--write', 'write them')
     .option('--no-build', 'use the builds that exist')
     .action(
-      withExitCode(async (options: DocsOptions) => (await import('../commands/docs.ts')).docs(options)),
+      withExitCode(async (options: DocsOptions, command: Command) =>
+        (await import('../commands/docs.ts')).docs(command.parent!, options),
+      ),
     );

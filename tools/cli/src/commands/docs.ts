@@ -1,8 +1,8 @@
 import { globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
 import { readBuiltContracts } from '../built-contracts.ts';
 import { readBusDescriptions } from '../bus-descriptions.ts';
-import { createProgram } from '../command-line/program.ts';
 import { formatCommands } from '../reference/command-page.ts';
 import { formatContract, formatEvents } from '../reference/contract-pages.ts';
 import { formatSettings } from '../reference/settings-page.ts';
@@ -19,21 +19,24 @@ export interface DocsOptions {
 export const referenceFolder = join('docs', 'reference');
 
 /** Lists the pages of the reference, or writes them. Builds the changed services first, unless told not to. */
-export async function docs({ write, build: isBuilt = true }: DocsOptions): Promise<number> {
+export async function docs(program: Command, { write, build: isBuilt = true }: DocsOptions): Promise<number> {
   if (isBuilt) await buildServices();
-  const pages = await renderReference();
+  const pages = renderReference(program);
   if (write) writeReference(root, pages);
   for (const path of Object.keys(pages))
     console.log(`${write ? 'wrote ' : ''}${join(referenceFolder, path)}`);
   return 0;
 }
 
-/** The generated pages, by their path in docs/reference. @throws CliError if one of the apps is not built */
-export async function renderReference(apps: readonly App[] = listApps()): Promise<Record<string, string>> {
+/**
+ * The generated pages, by their path in docs/reference.
+ * @param program with all commands @throws CliError if one of the apps is not built
+ */
+export function renderReference(program: Command, apps: readonly App[] = listApps()): Record<string, string> {
   const contracts = readBuiltContracts(apps).map(({ contract }) => contract);
   const services = contracts.filter(({ requests, events }) => requests.length + events.length > 0);
   return {
-    'cli.md': formatCommands(createProgram()),
+    'cli.md': formatCommands(program),
     'settings.md': formatSettings(apps),
     'events.md': formatEvents(services, readBusDescriptions(apps, apps)),
     ...Object.fromEntries(services.map((one) => [`contracts/${one.service}.md`, formatContract(one)])),

@@ -83,7 +83,7 @@ export function listFields(schema: Record<string, unknown>): Field[] {
   return listOf(root, '', 1);
 }
 
-/** Longer lists, such as those of all countries, are in the description of the API. */
+/** Longer lists, such as those of an ISO standard, are in the description of the API. */
 const maxChoices = 12;
 
 function describeChoice(values: readonly unknown[]): string {
