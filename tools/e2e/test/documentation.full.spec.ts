@@ -10,6 +10,6 @@ afterAll(() => store.remove());
 // The first one starts the store that all use.
 const first = ['README.md', 'docs/how-to/run-the-store.md'];
 const others = globSync('docs/how-to/*.md', { cwd: root }).sort();
-const pages = [...new Set([...first, ...others, 'CONTRIBUTING.md'])];
+const pages = [...new Set([...first, ...others])];
 
 it.each(pages)('the commands of %s work', (path) => store.follow(path), 1_800_000);
