@@ -4,6 +4,7 @@ import type { Type } from '@nestjs/common';
 import { describeBus, describeContract } from './bus.ts';
 import { compactWhenIdle } from './compact-heap.ts';
 import { createDataSource } from './data-source.ts';
+import { describeSettings } from './describe-settings.ts';
 import { environmentName, readSetting } from './environment.ts';
 import { watchListeningPorts } from './listening-ports.ts';
 import { getServiceHost } from './service-host.ts';
@@ -73,9 +74,13 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
   }
 }
 
-/** Prints what the build writes to contract.json and bus.json. */
+/** Prints what the build writes to contract.json, bus.json and settings.json. */
 function printDescription(module: Type): void {
-  const description = { contract: describeContract(serviceOptions(module)), bus: describeBus(module) };
+  const description = {
+    contract: describeContract(serviceOptions(module)),
+    bus: describeBus(module),
+    settings: describeSettings(listSettingsClasses(module)),
+  };
   console.log(JSON.stringify(description, null, 2));
 }
 

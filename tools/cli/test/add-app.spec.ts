@@ -56,10 +56,11 @@ const ownFiles: Record<string, string> = {
   'libs/contracts/gift-cards/package.json': '{"name": "@jogakbo/contracts-gift-cards"}',
   'libs/contracts/gift-cards/src/index.ts': 'export {};\n',
 };
-/** `jogakbo compose`, `map`, `kubernetes` and `owners` with `--write`, and `npm install` write these, never people. */
+/** `jogakbo compose`, `map`, `docs`, `kubernetes` and `owners` with `--write`, and `npm install` write these, never people. */
 const generatedFiles = [
   ...['docker-compose.yml', 'docs/map/README.md', 'docs/map/map.svg', 'package-lock.json'],
   'docs/CODEOWNERS',
+  'docs/reference/**/*.md',
   'deploy/kubernetes/{base,backing/*}/*.yaml',
 ];
 const secretFiles = ['.env', '.jogakbo/**/*'];

@@ -30,10 +30,13 @@ describe('the glossary', () => {
     const pattern = new RegExp(`\\b(${retired.join('|')})s?\\b`, 'gi');
     // Names of products and of a Unix account.
     const exceptions = /\/(seed-products|postgres-binaries)\.ts$/;
-    const files = globSync('{*,.ci/*,deploy/*,{apps,libs,tools}/**/*}.{ts,mjs,md,yml,json}', {
-      cwd: root,
-      exclude: (path) => /(^|\/)(node_modules|dist)$/.test(path),
-    }).filter((path) => path !== 'package-lock.json' && !exceptions.test(path));
+    const files = globSync(
+      '{*,.ci/*,deploy/*,{apps,libs,tools}/**/*,docs/{,how-to,explanation,ko}/*}.{ts,mjs,md,yml,json}',
+      {
+        cwd: root,
+        exclude: (path) => /(^|\/)(node_modules|dist)$/.test(path),
+      },
+    ).filter((path) => !['package-lock.json', 'docs/glossary.md'].includes(path) && !exceptions.test(path));
     for (const path of [
       'README.md',
       'package.json',
@@ -73,7 +76,7 @@ describe('a README in Korean', () => {
   function parseSections(text: string): Section[] {
     const blocks: string[] = [];
     // Cuts out the blocks, because a comment in a block looks like a heading. Drawings are blocks without a language.
-    const prose = text.replace(/^```(\w*)\n(.*?)^```/gms, (_block, language: string, body: string) => {
+    const prose = text.replace(/^```(\w*)[^\n]*\n(.*?)^```/gms, (_block, language: string, body: string) => {
       blocks.push(language ? removeWords(body) : 'drawing');
       return `[block ${blocks.length - 1}]`;
     });

@@ -7,6 +7,7 @@ import {
   writeComposeFile,
   writeKubernetesFiles,
   writeMap,
+  writeReferencePages,
 } from './generated-files.ts';
 import { copyLock, writeManifest } from './manifest.ts';
 
@@ -80,8 +81,9 @@ export async function createWorkspace({ folder, name, git, report }: CreateOptio
   await writeCodeOwners(folder);
   const apps = await buildApps(folder, [sample, repository], report);
   writeMap(folder, apps);
+  writeReferencePages(folder, apps);
   await writeKubernetesFiles(folder, apps);
-  report('wrote docker-compose.yml, docs/CODEOWNERS, docs/map and deploy/kubernetes');
+  report('wrote docker-compose.yml, docs and deploy/kubernetes');
   if (git) makeRepository(folder);
 }
 

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createProgram } from '@jogakbo/cli/src/command-line/program.ts';
+import { renderReference, writeReference } from '@jogakbo/cli/src/commands/docs.ts';
 import { renderFiles, readStoreMap } from '@jogakbo/cli/src/commands/map.ts';
 import { buildComposeFile } from '@jogakbo/cli/src/compose/compose-file.ts';
 import { codeOwnersFile, renderCodeOwners } from '@jogakbo/cli/src/owners/code-owners.ts';
@@ -50,6 +52,11 @@ export function writeMap(folder: string, apps: readonly App[]): void {
   mkdirSync(target, { recursive: true });
   for (const [name, text] of Object.entries(renderFiles(readStoreMap(apps))))
     writeFileSync(join(target, name), text);
+}
+
+/** Writes docs/reference of a product. @param apps built */
+export function writeReferencePages(folder: string, apps: readonly App[]): void {
+  writeReference(folder, renderReference(createProgram(), apps));
 }
 
 /** Writes the generated files in deploy/kubernetes of a product. @param apps built */

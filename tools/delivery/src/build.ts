@@ -1,7 +1,7 @@
 // Bundles one app with the libraries of this workspace into dist/main.js, without third-party packages. Writes to
 // dist/bus.json what the app does on the bus: the deploy step derives the permissions of its login from that. Writes to
 // dist/contract.json its contract, and what it uses of other services: `jogakbo contracts check` compares that with the
-// versions that are running.
+// versions that are running. Writes to dist/settings.json its settings, for the documentation.
 // Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
 // With --watch it rebuilds after each change, and prints `built …` as soon as main.js is written. `described …` follows if
 // bus.json has changed.
@@ -24,9 +24,10 @@ if (!app || (flag && flag !== '--watch')) {
 const main = path.join(app, 'dist/main.js');
 const busFile = path.join(app, 'dist/bus.json');
 const contractFile = path.join(app, 'dist/contract.json');
+const settingsFile = path.join(app, 'dist/settings.json');
 
 /**
- * Writes bus.json and contract.json. A contradictory contract, such as a route without access or with an unknown role, fails
+ * Writes bus.json, contract.json and settings.json. A contradictory contract, such as a route without access or with an unknown role, fails
  * the build here.
  * @returns whether bus.json has changed @throws Error with the reason
  */
@@ -43,9 +44,14 @@ async function describeApp(): Promise<boolean> {
         : `${app}: main.js describe failed: ${error.message}`,
     );
   });
-  const { bus, contract } = JSON.parse(stdout) as { bus: object; contract: object };
+  const {
+    bus,
+    contract,
+    settings = [],
+  } = JSON.parse(stdout) as Record<'bus' | 'contract', object> & { settings?: object };
   await assertDeclaredRoles(app!, bus);
   await writeFile(contractFile, toFile(contract));
+  await writeFile(settingsFile, toFile(settings));
   const text = toFile(bus);
   if (text !== before) await writeFile(busFile, text);
   return text !== before;

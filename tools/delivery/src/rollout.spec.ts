@@ -14,6 +14,7 @@ class FakeEngine implements Engine {
   readonly options: {
     startError?: Error;
     cannotSplit?: boolean;
+    isFirst?: boolean;
     next?: Partial<VersionState>;
     onShift?: (percent: number) => void;
   };
@@ -36,8 +37,10 @@ class FakeEngine implements Engine {
   async measure(): Promise<Map<string, VersionState>> {
     this.#polls += 1;
     const traffic = (one: Handled) => new Map([['tea.brew', one]]);
+    const { isFirst } = this.options;
+    if (isFirst && this.calls.length === 0) return new Map();
     return new Map([
-      ['1', { ...healthy, traffic: traffic(handled(10 * this.#polls)) }],
+      ...(isFirst ? [] : [['1', { ...healthy, traffic: traffic(handled(10 * this.#polls)) }] as const]),
       [
         '2',
         {
@@ -99,6 +102,12 @@ describe('a rollout', () => {
     const engine = new FakeEngine({ cannotSplit: true });
     await expect(run(engine)).resolves.toMatchObject({ outcome: 'promoted' });
     expect(engine.calls).toEqual(['start', 'shift 10', 'promote']);
+  });
+
+  it('has one step for the first version of a service', async () => {
+    const engine = new FakeEngine({ isFirst: true });
+    expect(await run(engine)).toMatchObject({ outcome: 'promoted' });
+    expect(engine.calls).toEqual(['start', 'shift 100', 'promote']);
   });
 
   it('withdraws the version after an interruption', async () => {

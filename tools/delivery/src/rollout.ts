@@ -72,14 +72,15 @@ class Rollout {
 
   async run(): Promise<RolloutResult> {
     const { service, version } = this.#release;
-    const { signal, steps } = this.#options;
-    await this.#measure();
-    this.#report(`starting ${service} ${version} beside the current version`);
+    const { signal } = this.#options;
+    const isFirst = (await this.#measure()).size === 0;
+    this.#report(`starting ${service} ${version}${isFirst ? '' : ' beside the current version'}`);
     await this.#engine.start(this.#release);
     signal?.throwIfAborted();
     // What the current version handled in the meantime is the first part of the baseline.
     await this.#observe(0);
-    for (const percent of steps) {
+    // The first version has all calls from its start.
+    for (const percent of isFirst ? [100] : this.#options.steps) {
       const isSplit = await this.#engine.shift(this.#release, percent);
       this.#report(isSplit ? `${percent} % of the calls` : 'both versions share the calls');
       const reason = await this.#watch(isSplit ? percent : 50);

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 /** The commands that derive files from the declarations of all services. */
 const fromManifests = ['compose', 'owners'];
 /** Those that also read what the builds of the services describe. */
-const fromBuilds = ['map', 'kubernetes'];
+const fromBuilds = ['map', 'docs', 'kubernetes'];
 
 /**
- * Derives the files again that are generated from the declarations of all services: docs/map, docker-compose.yml and others.
+ * Derives the files again that are generated from the declarations of all services: docs, docker-compose.yml and others.
  * @param root of the workspace
  * @param changed services whose code has changed, and which are built first
  * @returns what failed, in lines: the command, and what it printed

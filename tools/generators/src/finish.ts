@@ -10,7 +10,7 @@ export interface Written {
 }
 
 /**
- * Completes a generator after its files are written: links new projects, and derives docs/map and docker-compose.yml again.
+ * Completes a generator after its files are written: links new projects, and derives docs and docker-compose.yml again.
  * @param root of the workspace
  * @param next what the developer does next, in lines
  */

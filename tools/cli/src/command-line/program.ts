@@ -11,6 +11,7 @@ import { declareConfig } from './config.ts';
 import { declareContracts } from './contracts.ts';
 import { declareDead } from './dead.ts';
 import { declareDeploy, declareHistory, declareRollback, declareScale } from './deploy.ts';
+import { declareDocs } from './docs.ts';
 import { declareDoctor } from './doctor.ts';
 import { declareEmit } from './emit.ts';
 import { declareKubernetes } from './kubernetes.ts';
@@ -84,6 +85,7 @@ export function createProgram(): Command {
     declareHistory,
     declareSplit,
     declareMap,
+    declareDocs,
     declareBuild,
     declareAffected,
     declareCompose,

@@ -97,7 +97,7 @@ async function describeRemoval(
   return [
     ...folders.map((folder) => `removes ${folder} (${countFiles(folder)} files)`),
     ...(folders.length > 0
-      ? ['updates package-lock.json, docker-compose.yml, docs/map and deploy/kubernetes']
+      ? ['updates package-lock.json, docker-compose.yml, docs and deploy/kubernetes']
       : []),
     ...(uncommitted.length > 0
       ? [

@@ -86,7 +86,7 @@ async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promis
 }
 
 /** Suites that load the machine or measure time. No other suite runs at the same time. */
-const serialSuites = '(chaos\\.e2e|(artefacts|deploy|outages)\\.full)';
+const serialSuites = '(chaos\\.e2e|(artefacts|deploy|documentation|outages|tutorial)\\.full)';
 
 async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
   console.log(`\nEnd to end, on real processes: ${projects.join(', ')}`);

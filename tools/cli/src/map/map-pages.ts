@@ -1,3 +1,4 @@
+import { formatMarkdownTable, toCode } from '../markdown.ts';
 import { formatTable } from '../terminal/text-table.ts';
 import { listDirectLinks, type Link, type MappedService, type StoreMap } from './store-map.ts';
 
@@ -94,8 +95,6 @@ export function formatMarkdown(map: StoreMap, drawing?: string): string {
   ].join('\n');
 }
 
-const toCode = (name: string): string => `\`${name}\``;
-
 const listCallees = ({ links }: StoreMap, { name }: MappedService): string[] =>
   links.filter(({ kind, from }) => kind === 'call' && from === name).map(({ to }) => to);
 
@@ -114,16 +113,6 @@ function formatRows(rows: readonly Cell[][]): string[] {
     return Array.from({ length: height }, (_, line) => cells.map((cell) => cell[line] ?? ''));
   });
   return formatTable(lines);
-}
-
-/** A table as Prettier formats it. */
-function formatMarkdownTable([head, ...rows]: readonly string[][]): string[] {
-  const widths = head!.map((title, column) =>
-    Math.max(3, title.length, ...rows.map((row) => row[column]!.length)),
-  );
-  const formatRow = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
-  return [head!, widths.map((width) => '-'.repeat(width)), ...rows].map(formatRow);
 }
 
 function formatFlowchart({ services, links }: StoreMap): string[] {
