@@ -9,8 +9,8 @@ import { Jogakbo, until } from '../src/jogakbo.ts';
 
 /** Milliseconds from a change of a source until the new instance is ready, if no other program uses the processors. */
 const reloadMs = 2_000;
-/** The reload needs a processor all the time, so it takes longer in proportion to the processes that want one. */
-const getSlowdown = () => Math.max(1, loadavg()[0]! / availableParallelism());
+/** A busy machine needs longer, in proportion to the processes that wait for a processor. Doubled: the load is an average of a minute. */
+const getSlowdown = () => Math.max(1, (2 * loadavg()[0]!) / availableParallelism());
 
 const workspace = new Jogakbo();
 /** Processes of this store. Their command line or environment contains its folder. */
