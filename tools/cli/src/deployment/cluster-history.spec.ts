@@ -101,6 +101,13 @@ describe('the lock of a cluster', () => {
     for (const one of results) if (one.status === 'fulfilled') await one.value();
   });
 
+  it('hides no other error if the cluster went away: it ends by itself', async () => {
+    const release = await lockCluster(clusters[0]!);
+    await server.stop();
+    await release();
+    await server.start();
+  });
+
   it('ends a minute after its command was killed, which then does not release the lock of the next', async () => {
     const killed = await lockCluster(clusters[0]!);
     const lease = getLease();
