@@ -1,11 +1,13 @@
 // Against the stand-in for the API server of Kubernetes in tools/delivery.
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ApiServer } from '@jogakbo/delivery/src/engines/api-server.fixture.ts';
 import type { Cluster, StoredObject } from '@jogakbo/delivery/src/engines/cluster.ts';
 import { ClusterHistory } from './cluster-history.ts';
 import { lockCluster } from './cluster-lock.ts';
 import { scaleInCluster } from './cluster-scale.ts';
 import { findPrevious } from './deployments.ts';
+
+jest.setTimeout(30_000);
 
 let server: ApiServer;
 let clusters: Cluster[];
