@@ -224,6 +224,19 @@ if (problem) console.warn(`A rollback in Kubernetes is not tested: ${problem}.`)
     expect(getImage('tea')).toBe('images.example/tea:2');
   });
 
+  it('reports a cluster that went away in the middle', async () => {
+    cluster.behave = ({ image }) => {
+      if (image === 'images.example/tea:1') void cluster.stop();
+      return {};
+    };
+    const { code, text } = await run('rollback', 'tea', '--to', '1', '--environment', 'without-gateway');
+    expect({ code, text }).toEqual({
+      code: 1,
+      text: expect.stringMatching(/beside the current version\n\nThe Kubernetes API at \S+ does not respond/),
+    });
+    await cluster.start();
+  });
+
   it('is possible while the registry fails, and then compares no contracts', async () => {
     answers['GET /v1/ops/instances'] = undefined;
     const { code, text } = await run('rollback', 'tea', '--to', '1', '--environment', 'live');

@@ -1,11 +1,13 @@
 // Against the stand-in for the API server of Kubernetes in tools/delivery.
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ApiServer } from '@jogakbo/delivery/src/engines/api-server.fixture.ts';
 import type { Cluster, StoredObject } from '@jogakbo/delivery/src/engines/cluster.ts';
 import { ClusterHistory } from './cluster-history.ts';
 import { lockCluster } from './cluster-lock.ts';
 import { scaleInCluster } from './cluster-scale.ts';
 import { findPrevious } from './deployments.ts';
+
+jest.setTimeout(30_000);
 
 let server: ApiServer;
 let clusters: Cluster[];
@@ -99,6 +101,13 @@ describe('the lock of a cluster', () => {
     const results = await Promise.allSettled(clusters.map((cluster) => lockCluster(cluster)));
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     for (const one of results) if (one.status === 'fulfilled') await one.value();
+  });
+
+  it('hides no other error if the cluster went away: it ends by itself', async () => {
+    const release = await lockCluster(clusters[0]!);
+    await server.stop();
+    await release();
+    await server.start();
   });
 
   it('ends a minute after its command was killed, which then does not release the lock of the next', async () => {

@@ -49,7 +49,8 @@ export async function deployService(
       print(`${getSeconds().padStart(5)} s  ${text}`),
     );
   } catch (error) {
-    await end('failed', toMessage(error));
+    // If this fails, too, the next command records the end. This error is the one to report.
+    await end('failed', toMessage(error)).catch(() => undefined);
     throw error;
   }
   if (result.outcome === 'promoted') {
