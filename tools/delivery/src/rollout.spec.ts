@@ -69,6 +69,12 @@ describe('a rollout', () => {
     expect(engine.calls).toEqual(['start', 'shift 10', 'shift 50', 'shift 100', 'promote']);
   });
 
+  it('promotes a version without steps as soon as it is ready', async () => {
+    const engine = new FakeEngine();
+    await expect(run(engine, { steps: [] })).resolves.toMatchObject({ outcome: 'promoted' });
+    expect(engine.calls).toEqual(['start', 'promote']);
+  });
+
   it('withdraws a version that does not become ready, and returns the end of its log', async () => {
     const engine = new FakeEngine({ startError: new NotReady('tea ended (code 1)', ['Error: no tea']) });
     await expect(run(engine)).resolves.toEqual({

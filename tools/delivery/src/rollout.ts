@@ -10,7 +10,7 @@ import {
 import { type Engine, NotReady, type Release, type VersionState } from './engine.ts';
 
 export interface RolloutOptions {
-  /** Shares of the calls in percent, in order, such as 10, 50, 100. */
+  /** Shares of the calls in percent, in order, such as 10, 50, 100. Without steps it is promoted as soon as it is ready. */
   steps: readonly number[];
   /** How long each step is observed, in milliseconds. */
   watchMs: number;

@@ -22,7 +22,7 @@ export async function rollback(
     await undoUnfinished(environment);
     const { from, version } = await chooseVersion(environment, service, to);
     await assertHarmless(environment, service, version);
-    const settings = { steps: [100], watchMs: 0, reason };
+    const settings = { steps: [], watchMs: 0, reason };
     const isDone = await environment.open((engine) =>
       deployService(environment, engine, { service, from, to: version }, settings),
     );
