@@ -13,6 +13,8 @@ export class BrokerUnavailable extends Error {
 
 /** Milliseconds to wait for a broker that accepted the connection. It is slow while all services start at once. */
 const setupTimeoutMs = 10_000;
+/** Attempts to set up a channel for the first time, if the broker does not respond in time. */
+const firstSetups = 4;
 /** Minimum milliseconds between two equal log lines of one channel: attempts repeat endlessly. */
 const repeatLogMs = 60_000;
 /** Milliseconds to wait for a close: a connection that breaks meanwhile never reports it. */
@@ -157,7 +159,7 @@ export class RecoveringChannel<C extends Channel = Channel> {
 
   /**
    * Opens the channel and keeps it open; later if the broker is unreachable. Idempotent, and may be repeated after a failure.
-   * @throws the first error of `setup`
+   * @throws the first error of `setup`; BrokerUnavailable if the broker does not respond for 40 seconds
    */
   open(): Promise<void> {
     return (this.#opening ??= this.#openFirst().catch((error: unknown) => {
@@ -167,7 +169,15 @@ export class RecoveringChannel<C extends Channel = Channel> {
   }
 
   async #openFirst(): Promise<void> {
-    if (this.connection.model) await this.#openOn(this.connection.model);
+    for (let attempt = 1; this.connection.model; attempt++) {
+      try {
+        await this.#openOn(this.connection.model);
+        break;
+      } catch (error) {
+        if (!(error instanceof BrokerUnavailable) || this.#closed || attempt === firstSetups) throw error;
+        this.#log('warn', `cannot open a channel, trying again: ${error.message}`);
+      }
+    }
     if (!this.#closed) this.#stopFollowing = this.connection.onConnect(() => this.#reopen(0));
   }
 

@@ -71,7 +71,7 @@ describe('jogakbo remove service', () => {
     expect(printed.join('\n')).toMatch(
       /removes apps\/audit \(11 files\)\nremoves libs\/contracts\/audit \(3 files\)/,
     );
-    expect(printed.join('\n')).toContain('14 of these files are in no commit');
+    expect(printed.join('\n')).toContain('15 of these files are in no commit');
     expect(existsSync(join(workspace.root, 'apps/audit'))).toBe(true);
   });
 

@@ -77,14 +77,18 @@ export function registrations(store: Store): void {
 
   /** Every port on which a process of the store listens, and the ports reserved for its broker and database. */
   async function listOwnPorts(): Promise<number[]> {
-    const processes = new Set((await store.listRows()).flatMap(({ pid }) => (pid ? listTree(pid) : [])));
+    const rows = await store.listRows();
+    // The sandbox of payments is another port of its process. It stands for a provider outside of the store.
+    const plain = rows.filter(({ service }) => service !== 'payments');
+    const processes = new Set(plain.flatMap(({ pid }) => (pid ? listTree(pid) : [])));
+    const announced = rows.flatMap(({ url }) => (url ? Number(new URL(url).port) : []));
     const listening = ['tcp', 'tcp6'].flatMap((table) =>
       [...readFileSync(`/proc/net/${table}`, 'utf8').matchAll(/^ *\d+: \w+:(\w{4}) \w+:\w{4} 0A /gm)].map(
         ([, port]) => Number.parseInt(port!, 16),
       ),
     );
     const own = listening.filter((port) => processes.has(findPortHolder(port)?.pid ?? 0));
-    return [...new Set([...own, ...Object.values(readKeptPorts(openState(store.home)))])];
+    return [...new Set([...own, ...announced, ...Object.values(readKeptPorts(openState(store.home)))])];
   }
 
   describe('the registry of a running store', () => {
