@@ -43,7 +43,7 @@ class CrashPoints {
   }
 }
 
-async function applyControlState(folder: string): Promise<void> {
+function applyControlState(folder: string): void {
   const points = new CrashPoints(folder);
   const read = () => {
     const state = JSON.parse(readFileSync(join(folder, 'control.json'), 'utf8')) as ControlState;
@@ -55,13 +55,17 @@ async function applyControlState(folder: string): Promise<void> {
   };
   read();
   setInterval(read, 100).unref();
-  await wrapDatabase(points);
+  wrapDatabase(points);
   wrapBroker(points);
 }
 
-async function wrapDatabase(points: CrashPoints): Promise<void> {
-  // Imported here, so that other processes with this environment, such as the command line, do not load it.
-  const { default: pg } = await import('pg');
+/** Loads a package as the program does: an artefact has packages of its own. */
+const requireOfProgram = createRequire(process.argv[1] ?? import.meta.url);
+
+function wrapDatabase(points: CrashPoints): void {
+  if (!process.env.DATABASE_URL) return;
+  // Loaded here, so that other processes with this environment, such as the command line, do not load it.
+  const pg = requireOfProgram('pg') as { Client: { prototype: object } };
   wrapMethod(pg.Client.prototype, 'query', (query, args) => {
     const [statement] = args as [string | { text?: string } | undefined];
     const text = typeof statement === 'string' ? statement : statement?.text;
@@ -78,10 +82,9 @@ async function wrapDatabase(points: CrashPoints): Promise<void> {
 }
 
 function wrapBroker(points: CrashPoints): void {
-  const require = createRequire(import.meta.url);
   // The library does not export these classes.
-  const { Channel, ConfirmChannel } = require(
-    join(dirname(require.resolve('amqplib')), 'lib', 'channel_model.js'),
+  const { Channel, ConfirmChannel } = requireOfProgram(
+    join(dirname(requireOfProgram.resolve('amqplib')), 'lib', 'channel_model.js'),
   ) as Record<'Channel' | 'ConfirmChannel', { prototype: object }>;
   wrapMethod(ConfirmChannel.prototype, 'publish', (publish, args) => {
     points.reach('before publish');
@@ -116,5 +119,5 @@ function wrapMethod(
 
 if (service && folder && ports) {
   connectThrough(JSON.parse(ports) as Record<string, Record<string, number>>);
-  await applyControlState(folder);
+  applyControlState(folder);
 }

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { contracts } from './operations/contracts.ts';
-import { registrations } from './operations/registrations.ts';
 import { settings } from './operations/settings.ts';
 import { Store } from '../src/store.ts';
 
@@ -16,4 +15,3 @@ afterAll(() => store.remove());
 // The first suites need a recent sign-in of the operator.
 settings(store);
 contracts(store);
-registrations(store);

@@ -12,11 +12,8 @@ import { Store } from '../src/store.ts';
 // All suites share one store, so each also tests it after the attacks of the previous ones.
 const store = new Store();
 
-/** One process for all services starts in half of the time. `npm run test:full` attacks a store of many. */
-const options = process.env['TEST_FULL'] ? [] : ['--dense'];
-
 // A long timeout, because a busy machine must not change the responses.
-beforeAll(() => store.start(options, { REQUEST_TIMEOUT: '30000' }), 180_000);
+beforeAll(() => store.start([], { REQUEST_TIMEOUT: '30000' }), 180_000);
 afterAll(() => store.remove());
 
 // Runs first, because it needs a recent sign-in of the operator.
