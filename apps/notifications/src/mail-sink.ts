@@ -33,11 +33,21 @@ export class ReceivedMail {
 @Injectable()
 export class MailSink {
   #server: SMTPServer | undefined;
+  readonly #connection: DataSource;
 
-  constructor(private readonly dataSource: DataSource) {}
+  /** A handler keeps a connection of the service while it sends a mail, so the sink has one of its own. */
+  constructor({ options }: DataSource) {
+    this.#connection = new DataSource({
+      ...options,
+      entities: [],
+      migrations: [],
+      poolSize: 1,
+    } as typeof options);
+  }
 
   /** Listens on a free port of this machine only. Returns the URL. */
   async open(): Promise<string> {
+    await this.#connection.initialize();
     const server = new SMTPServer({
       name: 'mailbox.jogakbo.example',
       authOptional: true,
@@ -70,7 +80,7 @@ export class MailSink {
     const headers = content.subarray(0, content.indexOf('\r\n\r\n')).toString('latin1');
     const [, messageId = ''] = /^message-id:\s*(<[^>]*>)/im.exec(headers) ?? [];
     const recipients = envelope.rcptTo.map(({ address }) => address.toLowerCase());
-    await this.dataSource.query(
+    await this.#connection.query(
       `INSERT INTO mailbox (mail_id, message_id, "to", content)
        SELECT mail_id, $1, receiver, $2 FROM unnest($3::uuid[], $4::text[]) AS arrived (mail_id, receiver)`,
       [messageId, content, recipients.map(() => randomUUIDv7()), recipients],
@@ -80,5 +90,6 @@ export class MailSink {
   async close(): Promise<void> {
     const server = this.#server;
     if (server) await new Promise<void>((resolve) => server.close(resolve));
+    if (this.#connection.isInitialized) await this.#connection.destroy();
   }
 }

@@ -247,3 +247,18 @@ describe('notifications', () => {
     await waitForMails(email, 2);
   });
 });
+
+it('sends many mails at once with few connections to the database', async () => {
+  const notifications = await ServiceUnderTest.start(NotificationsModule, { DATABASE_POOL: '3' });
+  const members = Array.from({ length: 30 }, (_, at) => ({
+    memberId: randomUUIDv7(),
+    email: `crowd-${at}@example.com`,
+    name: '김하나',
+    language: 'ko' as const,
+  }));
+  await Promise.all(members.map((member) => notifications.announce(MemberRegistered(member))));
+  // Before the sink had a connection of its own, three handlers waited for each other until a timeout, again and again.
+  const listReceived = () => notifications.query('SELECT FROM mailbox');
+  await eventually(async () => (await listReceived()).length === members.length, 20_000);
+  await notifications.stop();
+}, 60_000);
