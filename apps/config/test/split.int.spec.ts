@@ -181,17 +181,21 @@ describe('traffic splitting by version', () => {
     expect(mine.length).toBeLessThan(230);
   }, 60_000);
 
-  it('ends: both versions receive all calls again; later the queues of the version are deleted', async () => {
+  it('ends: both versions receive all calls again', async () => {
     await setSplit(null);
     // One call at a time: concurrent calls travel in one batch to one version.
     const found = new Set<string>();
     await eventually(async () => found.add(await getVersion(members[0])).size === 2, liveTimeoutMs);
-    if (!process.env['TEST_FULL']) return;
-    await eventually(async () => (await countMessages(versionQueues.commands)) === undefined, 28_000);
-    // Looking at this one prolongs its life: look once.
-    await sleep(5_000);
-    expect(await countMessages(versionQueues.queries)).toBeUndefined();
   }, 60_000);
+
+  // It only waits.
+  if (process.env['TEST_FULL'])
+    it('ends later in the broker, too: the queues of the version are deleted', async () => {
+      await eventually(async () => (await countMessages(versionQueues.commands)) === undefined, 28_000);
+      // Looking at this one prolongs its life: look once.
+      await sleep(5_000);
+      expect(await countMessages(versionQueues.queries)).toBeUndefined();
+    }, 60_000);
 
   it('redelivers messages from the queue of a version after all instances have ended', async () => {
     await setSplit({ '1.4.0': 50 });

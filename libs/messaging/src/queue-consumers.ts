@@ -9,6 +9,9 @@ const cancelTimeoutMs = 1_000;
 /** Milliseconds for messages in progress on a channel that is replaced because the broker does not end its consumer. */
 const replaceGraceMs = 5_000;
 
+/** For the check whether a queue exists. Consumers share it: a check without an end would stop all of them for ever. */
+const checkTimeoutMs = 5_000;
+
 /** Queues whose messages are sent again after their queue was lost. */
 const recordedKinds = ['commands', 'events'] as const;
 
@@ -161,7 +164,7 @@ export class QueueConsumers {
       for (const kind of recordedKinds) {
         const takes = this.subscriptions[kind];
         const queue = queues[kind](service);
-        if (takes.length > 0 && !(await hasQueue(connection, queue)))
+        if (takes.length > 0 && !(await within(checkTimeoutMs, hasQueue(connection, queue))))
           await record.recordMissing(queue, takes);
       }
     } finally {

@@ -58,4 +58,20 @@ describe('queues that an instance with a share of the traffic declared again', (
     await server.close();
     await Promise.all([opened, other, operator].map(({ connection }) => connection.close()));
   }, 90_000);
+
+  it('are consumed, even if the connection was lost while the first check for them was under way', async () => {
+    const opened = await openConnection(broker.url);
+    const model = opened.connection.model!;
+    const createChannel = model.createChannel.bind(model);
+    let calls = 0;
+    // The first is the channel of the consumer, the second one that of the check: it never opens.
+    model.createChannel = () => (++calls === 2 ? new Promise(() => undefined) : createChannel());
+    const queueRecord = new VolatileQueueRecord(() => {});
+    const options = { service: 'barn', ...opened, queueRecord };
+    const { server } = await serve(options, [[Stow, async () => undefined]]);
+    const channel = await createChannel();
+    expect(await channel.checkQueue('barn.commands')).toMatchObject({ consumerCount: 1 });
+    await server.close();
+    await opened.connection.close();
+  });
 });

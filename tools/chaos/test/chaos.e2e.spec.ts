@@ -31,8 +31,9 @@ const isFull = process.env['TEST_FULL'] === '1';
 const plan = isFull
   ? // This seed schedules every kind of fault within two minutes.
     { seconds: '120', seed: '31', faults: faultNames }
-  : // This seed schedules the crash and the duplicates first: they need messages, which are few while a server recovers.
-    { seconds: '45', seed: '282', faults: ['kill', 'broker', 'database', 'duplicates', 'crash', 'cut'] };
+  : // This seed schedules the duplicates and the crash first: they need messages, which are few while a server recovers. The
+    // crash ends several services, so the other faults wait until they are back.
+    { seconds: '70', seed: '1268', faults: ['kill', 'broker', 'database', 'duplicates', 'crash', 'cut'] };
 
 describeWorkload(`${plan.seconds} seconds of faults`, () => {
   it('lose nothing and apply nothing twice', async () => {
@@ -45,7 +46,7 @@ describeWorkload(`${plan.seconds} seconds of faults`, () => {
     expect(output).toContain('\n0 violations\n');
     for (const fault of plan.faults) expect(output).toMatch(new RegExp(`^ .* s  ${fault} `, 'm'));
     expect(output).toMatch(/\ncrashes by point: .* [1-9]/);
-    expect(output).toMatch(/\n\d+ of \d+ faults took effect; \d{2,} \w+, \d{3,} requests/);
+    expect(output).toMatch(/\n\d+ of \d+ faults took effect; \d{3,} \w+, \d{3,} requests/);
     expect(output).toContain('stopped; no process is left');
   }, 420_000);
 });

@@ -81,7 +81,7 @@ export class Jogakbo {
 
 export async function until<T>(
   condition: () => T | Promise<T>,
-  timeoutMs = 60_000,
+  timeoutMs = 20_000,
 ): Promise<Exclude<T, false | null | undefined>> {
   for (const end = Date.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     const value = await condition();

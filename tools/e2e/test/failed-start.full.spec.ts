@@ -49,6 +49,8 @@ describe('a failed start with private servers', () => {
     const { child } = workspace.spawn(['start', '--no-seed']);
     await until(
       () => existsSync(join(workspace.home, 'rabbitmq', 'broker.pid')) && listProcesses().length > 2,
+      // A busy machine starts PostgreSQL slowly.
+      60_000,
     );
     child.kill('SIGKILL');
     await workspace.run(['stop']);

@@ -91,7 +91,7 @@ describe('the registry of a running store', () => {
     expect((await callHello())!.status).not.toBe(200);
     expect(await register()).toBe(204);
     renewing = setInterval(() => void renew(), renewalSeconds * 1_000);
-    await until(async () => (await callHello())?.status === 200, 5_000);
+    await until(async () => (await callHello())?.status === 200, 2_000);
     expect((await callHello())!.body).toEqual({ hello: '/v1/hello/kim' });
     expect(await store.call('GET', '/v1/ops/instances')).toMatchObject({ status: 401 });
     expect((await listInstances()).map(({ service }) => service)).toEqual([
@@ -130,7 +130,7 @@ describe('the registry of a running store', () => {
   it('has no route to a deregistered app', async () => {
     clearInterval(renewing);
     expect(await callEureka('DELETE', 'HELLO/hello-1')).toBe(200);
-    await until(async () => (await callHello())?.status === 404, 3_000);
+    await until(async () => (await callHello())?.status === 404, 1_000);
     expect((await store.call('GET', '/openapi.json')).body.paths).not.toHaveProperty('/v1/hello');
   });
 
@@ -145,10 +145,10 @@ describe('the registry of a running store', () => {
   });
 
   it('removes the registration of an app with its instances, and revokes its secret', async () => {
-    await until(async () => (await callHello())?.status === 200, 5_000);
+    await until(async () => (await callHello())?.status === 200, 2_000);
     expect((await store.run(['registration', 'list'])).output).toContain('GET /v1/hello/{name}');
     expect((await store.run(['registration', 'remove', 'hello'])).code).toBe(0);
-    await until(async () => (await callHello())?.status === 404, 3_000);
+    await until(async () => (await callHello())?.status === 404, 1_000);
     expect(await register()).toBe(401);
     expect((await store.run(['registration', 'remove', 'hello'])).output).toContain('has no registration');
   });
