@@ -7,7 +7,7 @@ import { writeDerivedFiles } from '@jogakbo/generators/derived-files';
 import { uninstallProjects } from '@jogakbo/generators/workspace-packages';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { deleteServiceData, describeServiceData, hasServiceData } from '../supervisor/service-data.ts';
-import { readRun } from '../supervisor/run-record.ts';
+import { ControlClient } from '../supervisor/control-client.ts';
 import { findRunningStore } from '../supervisor/running-state.ts';
 import { openState, type StateFolder } from '../supervisor/state.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
@@ -38,16 +38,37 @@ export async function removeService(name: string, { data, dryRun, yes }: RemoveO
     console.log('Nothing was changed.');
     return 1;
   }
-  if (folders.length > 0) await removeFolders(folders);
-  if (data) for (const line of await deleteServiceData(state, name)) console.log(line);
+  await runRemoval(state, name, folders, data);
   console.log(`${name} was removed.`);
   return 0;
 }
 
-/** A service that was removed before can still have data. */
+async function runRemoval(
+  state: StateFolder,
+  name: string,
+  folders: string[],
+  data: boolean | undefined,
+): Promise<void> {
+  const store = isRunning(state, name) ? await ControlClient.open(state) : undefined;
+  try {
+    // Until the end, so that no other command serves or deploys it.
+    await store?.reserve(name);
+    if (folders.length > 0) await removeFolders(folders);
+    await store?.retire(name);
+    if (data) for (const line of await deleteServiceData(state, name)) console.log(line);
+  } finally {
+    store?.close();
+  }
+}
+
+/** Whether the running store has processes of the service. */
+const isRunning = (state: StateFolder, name: string): boolean =>
+  findRunningStore(state)?.services.some((service) => service.name === name) === true;
+
+/** A service that was removed before can still run, or have data. */
 function assertKnown(state: StateFolder, name: string, data: boolean | undefined): void {
   const names = listApps().map((app) => app.name);
-  if (names.includes(name) || (data && hasServiceData(state, name))) return;
+  if (names.includes(name) || isRunning(state, name) || (data && hasServiceData(state, name))) return;
   throw new UsageError(`There is no service called ${name}.`, {
     remedies: [`the services are: ${names.join(', ')}`],
   });
@@ -67,7 +88,7 @@ async function assertRemovable(name: string): Promise<void> {
   });
 }
 
-/** @throws CliError if the running store still runs the service, or if no store runs whose data can be deleted */
+/** @throws CliError if the running store cannot end the service, or if no store runs whose data can be deleted */
 function assertStoreIsPrepared(state: StateFolder, name: string, data: boolean | undefined): void {
   const run = findRunningStore(state);
   if (data && !run)
@@ -76,13 +97,13 @@ function assertStoreIsPrepared(state: StateFolder, name: string, data: boolean |
     });
   if (run?.served?.some((served) => served.name === name))
     throw new CliError(`jogakbo serve runs ${name}.`, { remedies: ['end it with Ctrl-C first'] });
-  if (readRun(state)?.services.some((service) => service.name === name) && run)
-    throw new CliError(`The running store runs ${name}.`, {
-      remedies: [
-        'stop it first:  npm stop',
-        ...(data ? ['then run this without --data, start the store, and run it again'] : []),
-      ],
+  if (!run || !isRunning(state, name)) return;
+  if (run.dense)
+    throw new CliError(`The running store runs ${name} in the one process of all services.`, {
+      remedies: ['stop the store first:  npm stop'],
     });
+  if (run.phase !== 'ready')
+    throw new CliError('The store is starting or stopping.', { remedies: ['wait for it:  npx jogakbo ps'] });
 }
 
 async function describeRemoval(
@@ -105,6 +126,7 @@ async function describeRemoval(
           ...uncommitted.slice(0, 10).map((path) => `  ${path}`),
         ]
       : []),
+    ...(isRunning(state, name) ? ['ends its processes in the running store'] : []),
     ...routes.map((route) => `jogakbo.config.ts lists its route ${route}: remove it there`),
     ...(data ? ['deletes its data:', ...describeServiceData(name).map((line) => `  ${line}`)] : []),
     ...(isKept

@@ -100,6 +100,11 @@ export class ControlClient {
     await this.#ask({ what: 'withdraw', service });
   }
 
+  /** Ends a reserved service for good. Resolves when it has drained. */
+  async retire(service: string): Promise<void> {
+    await this.#ask({ what: 'retire', service });
+  }
+
   /** Shows the record in `ps` while this connection is open. */
   async recordServed(record: ServedRecord | undefined): Promise<void> {
     await this.#ask({ what: 'record-served', ...(record && { record }) });

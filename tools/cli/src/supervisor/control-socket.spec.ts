@@ -61,6 +61,7 @@ describe('the control socket', () => {
       },
       promote: async (service: string, version: string) => void calls.push(`promote ${service} ${version}`),
       withdraw: async (service: string) => void calls.push(`withdraw ${service}`),
+      retire: async (service: string) => void calls.push(`retire ${service}`),
       recordServed: (records: ServedRecord[]) => void (served = records),
     };
     server = new ControlSocket(state, control, (error) => {
@@ -133,6 +134,16 @@ describe('the control socket', () => {
   });
 
   const release = { service: 'tea', version: '2', folder: '/tea/2' };
+
+  it('ends a service for good only for the client that reserved it', async () => {
+    const client = await open();
+    await expect(client.retire('tea')).rejects.toThrow('not reserved by this connection');
+    await client.reserve('tea');
+    await client.retire('tea');
+    client.close();
+    await pause(50);
+    expect(calls).toEqual(['retire tea']);
+  });
 
   it('withdraws a version whose client disconnects before it is promoted', async () => {
     const client = await reserve();

@@ -32,6 +32,8 @@ export interface StoreControl {
   promote(service: string, version: string): Promise<void>;
   /** Drains and ends the version that runs beside the current one. */
   withdraw(service: string): Promise<void>;
+  /** Drains and ends all processes of the service, and forgets it. */
+  retire(service: string): Promise<void>;
   /** Records the served instances that replace or extend the store's own processes. */
   recordServed(served: ServedRecord[]): void;
 }
@@ -49,7 +51,7 @@ export interface LocalRelease {
  */
 export type ControlRequest =
   | {
-      what: 'get-launch-command' | 'reserve' | 'suspend' | 'resume' | 'restart' | 'withdraw';
+      what: 'get-launch-command' | 'reserve' | 'suspend' | 'resume' | 'restart' | 'withdraw' | 'retire';
       service: string;
     }
   | { what: 'scale'; service: string; count: number }
@@ -194,6 +196,9 @@ class Connection {
         this.#assertReserved(service);
         this.#candidates.delete(service);
         return this.#control.withdraw(service);
+      case 'retire':
+        this.#assertReserved(service);
+        return this.#control.retire(service);
       case 'suspend':
         return this.#suspend(service);
       case 'resume':

@@ -28,7 +28,7 @@ const readDeployed = ({ service, version, folder }: LocalRelease): Deployed => {
 /** Which versions the store runs, and what follows from that: their permissions on the bus and their launch commands. */
 export class DeployedServices implements Preparation {
   readonly #context: LaunchContext;
-  readonly #apps: App[];
+  #apps: App[];
   readonly #broker: BackingService;
   readonly #database: BackingService;
   readonly #current = new Map<string, Deployed>();
@@ -123,6 +123,13 @@ export class DeployedServices implements Preparation {
     if (deployed) this.#current.set(service, deployed);
     if (deployed && !this.#apps.some(({ name }) => name === service)) this.#apps.push(deployed.app);
     this.#candidates.delete(service);
+  }
+
+  async retire(service: string): Promise<void> {
+    this.#apps = this.#apps.filter(({ name }) => name !== service);
+    this.#current.delete(service);
+    this.#candidates.delete(service);
+    await this.runDeployStep();
   }
 
   async prepareAdded(name: string): Promise<LaunchCommand> {

@@ -18,6 +18,8 @@ export interface Preparation {
   promote(service: string): void;
   /** Permits only what the current version of the service does on the bus. */
   settlePermissions(service: string): Promise<void>;
+  /** Ends the permissions of a service that has stopped for good. */
+  retire(service: string): Promise<void>;
 }
 
 /** The part of the supervisor that the operations need. */
@@ -37,6 +39,7 @@ export function createNoPreparation(reason: string): Preparation {
     prepareAdded: refuse,
     prepareVersion: refuse,
     settlePermissions: refuse,
+    retire: refuse,
     promote: () => undefined,
   };
 }
@@ -122,6 +125,14 @@ export class RunningStore implements StoreControl {
     if (service.candidate) this.#supervisor.report(`${name} ${service.candidate} is withdrawn`);
     await service.withdraw();
     await this.#preparation.settlePermissions(name);
+  }
+
+  async retire(name: string): Promise<void> {
+    const service = this.#getVersions(name);
+    this.#supervisor.report(`${name} is removed`);
+    await service.stop();
+    this.#supervisor.removeService(name);
+    await this.#preparation.retire(name);
   }
 
   recordServed(served: ServedRecord[]): void {

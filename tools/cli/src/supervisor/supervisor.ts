@@ -90,7 +90,7 @@ export class Supervisor {
     return service;
   }
 
-  /** Forgets a service that did not start. */
+  /** Forgets a service whose processes have ended. */
   removeService(name: string): void {
     this.#services.delete(name);
     this.saveRun();
