@@ -10,33 +10,23 @@ const fromBuilds = ['map', 'docs', 'kubernetes'];
 /**
  * Derives the files again that are generated from the declarations of all services: docs, docker-compose.yml and others.
  * @param root of the workspace
- * @param changed services whose code has changed, and which are built first
  * @returns what failed, in lines: the command, and what it printed
  */
-export async function writeDerivedFiles(root: string, changed: readonly string[]): Promise<string[]> {
+export async function writeDerivedFiles(root: string): Promise<string[]> {
   const exists = (name: string) => existsSync(join(root, `tools/cli/src/command-line/${name}.ts`));
   const failed = await Promise.all([
-    writeFromBuilds(root, changed, fromBuilds.filter(exists)),
+    writeFromBuilds(root, fromBuilds.filter(exists)),
     ...fromManifests.filter(exists).map((name) => runJogakbo(root, [name, '--write'])),
   ]);
   return failed.flat();
 }
 
-/** Builds only what has changed, and everything where a build is missing: Nx takes seconds to find that out. */
-async function writeFromBuilds(
-  root: string,
-  changed: readonly string[],
-  commands: readonly string[],
-): Promise<string[]> {
-  for (const service of changed) {
-    const failed = await run(root, 'build', [join(root, 'tools/delivery/src/build.ts'), `apps/${service}`]);
-    if (failed.length > 0) return failed;
-  }
-  const failed: string[] = [];
-  for (const command of commands) {
-    const isWritten = (await runJogakbo(root, [command, '--write', '--no-build'])).length === 0;
-    if (!isWritten) failed.push(...(await runJogakbo(root, [command, '--write'])));
-  }
+/** The first command builds what has changed, in any service: a file derived from an old build would undo a change. */
+async function writeFromBuilds(root: string, [first, ...others]: readonly string[]): Promise<string[]> {
+  if (!first) return [];
+  const failed = await runJogakbo(root, [first, '--write']);
+  if (failed.length > 0) return failed;
+  for (const command of others) failed.push(...(await runJogakbo(root, [command, '--write', '--no-build'])));
   return failed;
 }
 

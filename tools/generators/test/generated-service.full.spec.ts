@@ -46,7 +46,7 @@ describe('a generated service', () => {
 
   beforeAll(async () => {
     workspace = new PlatformCopy();
-    expect(await writeDerivedFiles(workspace.root, [])).toEqual([]);
+    expect(await writeDerivedFiles(workspace.root)).toEqual([]);
     await workspace.commit();
     expectSuccess(await jogakbo('start', '--detach', '--no-seed'));
   }, 240_000);

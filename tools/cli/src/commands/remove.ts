@@ -174,7 +174,7 @@ async function listReadyRoutes(name: string): Promise<string[]> {
 async function removeFolders(folders: readonly string[]): Promise<void> {
   uninstallProjects(root, folders);
   for (const folder of folders) rmSync(join(root, folder), { recursive: true });
-  const failed = await writeDerivedFiles(root, []);
+  const failed = await writeDerivedFiles(root);
   if (failed.length > 0)
     console.error(
       toPrintableLines(['These could not be derived from the remaining services:', ...failed].join('\n')),

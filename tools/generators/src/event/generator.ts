@@ -50,12 +50,7 @@ export default async function generateEvent(
     next.push(addHandler(tree, consumer, publisher, { name, contract, facts }));
   }
   await formatFiles(tree);
-  return () =>
-    finish(
-      tree.root,
-      { projects: consumer ? [consumer.folder] : [], services: [handledBy ?? service] },
-      next,
-    );
+  return () => finish(tree.root, consumer ? [consumer.folder] : [], next);
 }
 
 /** `note-archived` → `noteId`. */

@@ -39,8 +39,12 @@ export default async function generateProjection(
   });
   await formatFiles(tree);
   return () =>
-    finish(tree.root, { projects: [files.folder], services: [service] }, [
-      `${service} keeps the newest ${eventName} for each ${facts.key} in the read model ${readModel}.`,
-      `Change its tables and its handlers in ${files.folder}/src/${name}.projection.ts, and read it in a query: nx g query ${service} …`,
-    ]);
+    finish(
+      tree.root,
+      [files.folder],
+      [
+        `${service} keeps the newest ${eventName} for each ${facts.key} in the read model ${readModel}.`,
+        `Change its tables and its handlers in ${files.folder}/src/${name}.projection.ts, and read it in a query: nx g query ${service} …`,
+      ],
+    );
 }

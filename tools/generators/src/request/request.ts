@@ -52,12 +52,16 @@ export async function generateRequest(
   });
   await formatFiles(tree);
   return () =>
-    finish(tree.root, { services: [service] }, [
-      `${service}.${name} rejects every call with "not-implemented" until you write it:`,
-      `  ${files.contractFile}: its input and output`,
-      `  ${files.folder}/${handlerFile}: what it does; remove the rejection`,
-      `  ${files.folder}/${specFile}: what you expect of it`,
-    ]);
+    finish(
+      tree.root,
+      [],
+      [
+        `${service}.${name} rejects every call with "not-implemented" until you write it:`,
+        `  ${files.contractFile}: its input and output`,
+        `  ${files.folder}/${handlerFile}: what it does; remove the rejection`,
+        `  ${files.folder}/${specFile}: what you expect of it`,
+      ],
+    );
 }
 
 /** `archive-note` → `noteId`. Without a noun, the name of the service is used. */

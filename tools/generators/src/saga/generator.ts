@@ -9,7 +9,7 @@ export default async function generateSaga(
   tree: Tree,
   options: EventPartOptions,
 ): Promise<() => Promise<void>> {
-  const { service, name } = options;
+  const { name } = options;
   const { files, event, substitutions } = await addEventPart(
     tree,
     'saga',
@@ -22,9 +22,13 @@ export default async function generateSaga(
   });
   await formatFiles(tree);
   return () =>
-    finish(tree.root, { projects: [files.folder], services: [service] }, [
-      `Each ${options.event} starts a run of the saga ${name}, which ends after ten minutes.`,
-      `Add its steps in ${files.folder}/src/${name}.saga.ts: on this event, send that command.`,
-      `List the commands of other services that it sends in "calls" of ${files.moduleFile}.`,
-    ]);
+    finish(
+      tree.root,
+      [files.folder],
+      [
+        `Each ${options.event} starts a run of the saga ${name}, which ends after ten minutes.`,
+        `Add its steps in ${files.folder}/src/${name}.saga.ts: on this event, send that command.`,
+        `List the commands of other services that it sends in "calls" of ${files.moduleFile}.`,
+      ],
+    );
 }

@@ -44,7 +44,7 @@ export default async function generateService(
   writeAppManifest(tree, folders.app, { name, plural, owner });
   await formatFiles(tree);
   return () =>
-    finish(tree.root, { projects: Object.values(folders), services: [name] }, [
+    finish(tree.root, Object.values(folders), [
       `${name} stores ${names.toWords(plural)}: POST /v1/${plural}, GET /v1/${plural}.`,
       `Change it:  ${folders.contract}/src/index.ts, ${folders.app}/src/${entity}.ts`,
       `Run it:     npx nx serve ${name}`,
