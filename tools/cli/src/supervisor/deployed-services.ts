@@ -5,6 +5,7 @@ import { type BrokerLogins, getPublicKeys, runDeployStep } from '../backing/rabb
 import { readBus, readBusDescriptions } from '../bus-descriptions.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { type App, listApps } from '../workspace.ts';
+import { areMigrationsApplied } from './applied-migrations.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { type LocalRelease } from './control-socket.ts';
 import { migrate } from './migrations.ts';
@@ -96,7 +97,7 @@ export class DeployedServices implements Preparation {
       const { urls } = await this.runDeployStep();
       Object.assign(this.#context.broker.urls, urls);
       const launch = prepareLaunch(deployed.app, this.#context, { version: release.version });
-      if (deployed.app.hasDatabase) await this.#migrate(launch, release);
+      if (deployed.app.hasDatabase) await this.#migrate(launch, deployed.app, release);
       return launch;
     } catch (error) {
       this.#candidates.delete(release.service);
@@ -104,7 +105,9 @@ export class DeployedServices implements Preparation {
     }
   }
 
-  async #migrate(launch: LaunchCommand, { service, version }: LocalRelease): Promise<void> {
+  async #migrate(launch: LaunchCommand, app: App, { service, version }: LocalRelease): Promise<void> {
+    // The service itself prepares its read models if nothing is pending.
+    if (await areMigrationsApplied(app.folder, launch.env.DATABASE_URL!)) return;
     const { code, lines } = await migrate(launch);
     if (code !== 0)
       throw new CliError(`The migrations of ${service} ${version} failed with exit code ${code}.`, {
