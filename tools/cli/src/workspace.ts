@@ -4,6 +4,9 @@ import { type AppManifest, parseAppManifest } from '@jogakbo/contract/workspace'
 
 export const root = resolve(process.env.JOGAKBO_WORKSPACE ?? join(import.meta.dirname, '..', '..', '..'));
 
+/** Compiled code of all processes of the workspace: half the time to load a program. */
+export const compileCache = join(root, '.jogakbo', 'compile-cache');
+
 /** The Node binary for all processes: the workspace's own if installed. */
 export function nodePath(): string {
   const own = join(root, 'node_modules', '.bin', 'node');

@@ -12,7 +12,7 @@ import { writeJson } from '../supervisor/state.ts';
 import { type Supervisor } from '../supervisor/supervisor.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { renderLine } from '../terminal/log-line.ts';
-import { type App, nodePath, root } from '../workspace.ts';
+import { type App, compileCache, nodePath, root } from '../workspace.ts';
 import type { StubInput, StubPlan } from './describe-stubs.ts';
 import { getDevelopmentKey, signDevelopmentToken } from './development-token.ts';
 import type { StubProcessInput } from './stub-process.ts';
@@ -148,8 +148,7 @@ export class SupportingProcesses {
   }
 
   #createEnvironment(): NodeJS.ProcessEnv {
-    const { folder } = this.#options.context.state;
-    return { ...process.env, JOGAKBO_WORKSPACE: root, NODE_COMPILE_CACHE: join(folder, 'compile-cache') };
+    return { ...process.env, JOGAKBO_WORKSPACE: root, NODE_COMPILE_CACHE: compileCache };
   }
 
   /** Prints what is real and what is stubbed, once per plan, when everything is ready. @param url of the service */

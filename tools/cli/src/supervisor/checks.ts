@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { InstanceView } from '@jogakbo/contracts-registry';
 import { type BrokerWay, findBrokerWays, assertExternalBroker } from '../backing/rabbitmq/broker.ts';
 import { assertExternalDatabase } from '../backing/postgres/database.ts';
@@ -145,9 +145,8 @@ export async function checkRoutes(state: StateFolder): Promise<Check | undefined
 
 /** Finds the store of a service process, or of the process of dense mode: its state folder and workspace. */
 function findStore(pid: number): { folder: string; workspace: string } | undefined {
-  const cache = readEnvironment(pid, 'NODE_COMPILE_CACHE');
-  if (!cache) return undefined;
-  const folder = dirname(cache);
+  const folder = readEnvironment(pid, 'JOGAKBO_HOME');
+  if (!folder) return undefined;
   const run = readRun({ folder });
   const isOurs = [...(run?.services ?? []), ...(run?.served ?? [])].some(
     ({ process }) => process?.pid === pid,

@@ -7,7 +7,7 @@ import {
   prepareLaunch,
 } from './service-launch.ts';
 import { type ServiceProcess } from './service-process.ts';
-import { type App, nodePath, root } from '../workspace.ts';
+import { type App, compileCache, nodePath, root } from '../workspace.ts';
 
 /** The name of the process of dense mode, and of the log of its lines that belong to no service. */
 export const denseName = 'dense';
@@ -16,7 +16,7 @@ export const denseName = 'dense';
 const passed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS'];
 
 /** Prepares the one process of dense mode. */
-export function prepareDenseHost({ state }: LaunchContext, user = process.env): LaunchCommand {
+export function prepareDenseHost({ state }: Pick<LaunchContext, 'state'>, user = process.env): LaunchCommand {
   return {
     command: nodePath(),
     args: [
@@ -31,7 +31,8 @@ export function prepareDenseHost({ state }: LaunchContext, user = process.env): 
       ...Object.fromEntries(passed.flatMap((name) => (user[name] ? [[name, user[name]]] : []))),
       MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
       MALLOC_MMAP_THRESHOLD_: user.MALLOC_MMAP_THRESHOLD_ ?? '1048576',
-      NODE_COMPILE_CACHE: `${state.folder}/compile-cache`,
+      NODE_COMPILE_CACHE: compileCache,
+      JOGAKBO_HOME: state.folder,
     },
   };
 }

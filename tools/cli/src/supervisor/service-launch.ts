@@ -5,7 +5,7 @@ import { readBus } from '../bus-descriptions.ts';
 import { type ConfigSecrets } from './config-secrets.ts';
 import { type StateFolder } from './state.ts';
 import { z } from 'zod';
-import { type App, listApps, nodePath } from '../workspace.ts';
+import { type App, compileCache, listApps, nodePath } from '../workspace.ts';
 
 export interface LaunchContext {
   state: StateFolder;
@@ -125,7 +125,9 @@ export function buildEnvironment(
     MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
     // glibc raises this limit, and then keeps large blocks, such as the memory of password hashes.
     MALLOC_MMAP_THRESHOLD_: user.MALLOC_MMAP_THRESHOLD_ ?? '1048576',
-    NODE_COMPILE_CACHE: join(context.state.folder, 'compile-cache'),
+    NODE_COMPILE_CACHE: compileCache,
+    // Names the store of this process, for those who find it on a port.
+    JOGAKBO_HOME: context.state.folder,
     ...(app.hasDatabase ? { DATABASE_URL: context.databaseUrls[app.name] } : {}),
     ...getSettingFiles(app, context, user),
     ...getProvidedSettings(app, context, user),
