@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { GetMe, MemberRegistered, SignUp, SignUpRepeated } from '@jogakbo/contracts-identity';
+import { inFullRuns } from '@jogakbo/testing';
 import { decodeJwt } from 'jose';
 import { IdentitySettings } from '../src/settings.ts';
 import { type MembersUnderTest, password, toCaller } from './members-under-test.ts';
@@ -53,25 +54,30 @@ export function testSigningUp(members: MembersUnderTest): void {
       });
     });
 
-    it('takes the same time for taken and new addresses', async () => {
-      const { email } = await members.createMember();
-      const time = async (address: string) => {
-        const startedAt = performance.now();
-        const answer = await members.identity.ask(SignUp, { email: address, password, name: 'x' });
-        expect(answer).toEqual({ memberId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
-        return performance.now() - startedAt;
-      };
-      // Compares the minima, as below.
-      const [fresh, taken]: [number[], number[]] = [[], []];
-      const ratio = () => Math.min(...fresh) / Math.min(...taken);
-      // On a busy machine, an undisturbed minimum needs more attempts.
-      for (let i = 0; i < 10 || (i < 40 && Math.abs(Math.log(ratio())) > Math.log(1.4)); i++) {
-        fresh.push(await time(`fresh-${i}@example.com`));
-        taken.push(await time(email));
-      }
-      expect(ratio()).toBeGreaterThan(1 / 1.4);
-      expect(ratio()).toBeLessThan(1.4);
-    }, 90_000);
+    // A hash is computed for both: see sign-in-limits.int.spec.ts. This measures the whole request.
+    inFullRuns(
+      'takes the same time for taken and new addresses',
+      async () => {
+        const { email } = await members.createMember();
+        const time = async (address: string) => {
+          const startedAt = performance.now();
+          const answer = await members.identity.ask(SignUp, { email: address, password, name: 'x' });
+          expect(answer).toEqual({ memberId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+          return performance.now() - startedAt;
+        };
+        // Compares the minima, as below.
+        const [fresh, taken]: [number[], number[]] = [[], []];
+        const ratio = () => Math.min(...fresh) / Math.min(...taken);
+        // On a busy machine, an undisturbed minimum needs more attempts.
+        for (let i = 0; i < 10 || (i < 40 && Math.abs(Math.log(ratio())) > Math.log(1.4)); i++) {
+          fresh.push(await time(`fresh-${i}@example.com`));
+          taken.push(await time(email));
+        }
+        expect(ratio()).toBeGreaterThan(1 / 1.4);
+        expect(ratio()).toBeLessThan(1.4);
+      },
+      90_000,
+    );
 
     it('limits mails per address, subaddresses included, and per network, across restarts', async () => {
       const mayMail = async (email: string, address: string) => {

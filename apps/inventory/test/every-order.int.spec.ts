@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
-import { cartesianProduct, interleavings } from '@jogakbo/testing';
+import { cartesianProduct, interleavings, sampleCases } from '@jogakbo/testing';
 import { CommitStockHandler } from '../src/commit-stock.ts';
 import { ExpireReservationHandler } from '../src/expire-reservation.ts';
 import { ReserveStockHandler } from '../src/reserve-stock.ts';
@@ -148,7 +148,7 @@ describe('inventory, in every message order and with a crash before every commit
 
   it.each<[string, Step[][]]>([
     ['two messages', pairs.flatMap((commands) => buildSchedules(commands, repeated))],
-    ['three messages', triples.flatMap((commands) => buildSchedules(commands, runOrCrash))],
+    ['three messages', sampleCases(triples.flatMap((commands) => buildSchedules(commands, runOrCrash)))],
     ['four messages', four],
   ])(
     'keeps its counts and publishes correct events only: %s',
