@@ -34,12 +34,24 @@ export const killedService = (store: Store) =>
     async function place(key: string): Promise<string> {
       const body = store.buildOrder(productId);
       const headers = { 'idempotency-key': key };
-      const { body: order } = await until(async () => {
+      const answers: string[] = [];
+      const accepted = until(async () => {
         const answer = await store
           .call('POST', '/v1/orders', { token: buyer.token, body, headers })
-          .catch(() => undefined);
-        return answer?.status === 202 && (answer as Answer);
+          .catch((error: Error) => error);
+        answers.push(
+          answer instanceof Error ? answer.message : `${answer.status} ${answer.body?.code ?? ''}`,
+        );
+        return 'status' in answer && answer.status === 202 && (answer as Answer);
       }, 60_000);
+      const { body: order } = await accepted.catch((error: Error) => {
+        throw new Error(
+          `no order for ${key}: ${answers.length} answers, at last ${answers.slice(-3).join(', ')}`,
+          {
+            cause: error,
+          },
+        );
+      });
       return order.orderId;
     }
 
