@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { bundlePackages } from './jest.packages.mjs';
 
 // Jest writes its results to this folder but does not create it.
 mkdirSync('.jogakbo/test-results', { recursive: true });
@@ -29,6 +30,7 @@ export const base = {
   },
   // The packages of libraries have the names of the libraries.
   modulePathIgnorePatterns: ['/libs/.*/dist/'],
+  moduleNameMapper: await bundlePackages(),
   watchman: false,
 };
 

@@ -46,6 +46,7 @@ const rootEntries = [
   'docs/glossary.md',
   'eslint.config.mjs',
   'jest.config.mjs',
+  'jest.packages.mjs',
   'jest.e2e.config.mjs',
   'jest.e2e.sequencer.mjs',
   'jest.integration.config.mjs',
