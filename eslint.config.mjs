@@ -18,6 +18,7 @@ const boundaries = [
   },
   { sourceTag: 'layer:messaging', onlyDependOnLibsWithTags: ['layer:contract', 'layer:testing'] },
   { sourceTag: 'layer:resilience', onlyDependOnLibsWithTags: ['layer:contract'] },
+  { sourceTag: 'layer:observability', onlyDependOnLibsWithTags: ['layer:contract'] },
   {
     sourceTag: 'layer:consistency',
     onlyDependOnLibsWithTags: ['layer:contract', 'layer:messaging', 'layer:testing'],

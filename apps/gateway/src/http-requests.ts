@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Rejection } from '@jogakbo/contract';
+import { Spans } from '@jogakbo/messaging';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Admission } from './admission.ts';
 import { hasBody, readBody } from './body.ts';
@@ -33,6 +34,7 @@ export class HttpRequests {
   readonly #documents: Documents;
   readonly #drain: Drain;
   readonly #settings: GatewaySettings;
+  readonly #spans: Spans;
   readonly #nest: RequestListener;
   readonly #inFlight = new WeakMap<Socket, number>();
   readonly #isLast = () => this.#drain.hasBegun;
@@ -46,6 +48,7 @@ export class HttpRequests {
     this.#documents = app.get(Documents);
     this.#drain = app.get(Drain);
     this.#settings = app.get(GatewaySettings);
+    this.#spans = app.get(Spans);
     this.#nest = nest;
     const services = app.get(KnownServices);
     services.onTable(() => {
@@ -58,7 +61,7 @@ export class HttpRequests {
   async answer(request: IncomingMessage, response: ServerResponse, expects?: Expectation): Promise<void> {
     const { bodyLimit, corsOrigins, trustProxy } = this.#settings;
     const address = getClientAddress(request, trustProxy);
-    const context = new RequestContext(request, response, this.#headers, address, this.#isLast);
+    const context = new RequestContext(request, response, this.#headers, address, this.#isLast, this.#spans);
     context.awaitsContinue = expects !== undefined;
     context.onClose(() => this.#log.logRequest(context));
     const concurrent = this.#count(context);
@@ -69,7 +72,8 @@ export class HttpRequests {
       context.setTarget(parseTarget(request));
       if (expects === 'unknown')
         throw new Rejection('expectation-failed', 417, 'the only supported expectation is 100-continue');
-      if (answerCors(corsOrigins, context) || this.#answerOwnRoute(context)) return;
+      context.isUnrecorded = answerCors(corsOrigins, context) || this.#answerOwnRoute(context);
+      if (context.isUnrecorded) return;
       if (!(await this.#admission.admit(context))) return;
       this.#forward.mustBeAnswerable(context);
       if (hasBody(context)) context.body = await readBody(context, bodyLimit);
@@ -113,7 +117,7 @@ export class HttpRequests {
     if (context.isClosed && (error as { code?: unknown }).code === 'ECONNRESET') return;
     const problem = toProblem(error, context.traceId);
     // Shed requests are counted, not logged, to save time under overload.
-    if (problem.code === 'overloaded') context.isShed = true;
+    if (problem.code === 'overloaded') context.isShed = context.isUnrecorded = true;
     else if (problem.status >= 500 && !(error instanceof NotSupported)) this.#log.logError(context, error);
     if (error instanceof Rejection && error.retryAfter)
       context.header('retry-after', String(error.retryAfter));

@@ -1,5 +1,12 @@
 import { type Announcement } from '@jogakbo/contract';
-import { RemoteFault, toSplitKey, type Caller } from '@jogakbo/messaging';
+import {
+  RemoteFault,
+  Spans,
+  toErrorType,
+  toSplitKey,
+  type Caller,
+  type TraceContext,
+} from '@jogakbo/messaging';
 import { Metrics, PlatformSettings, SplitCalls } from '@jogakbo/service';
 import { toEndpoint, toEndpoints, UpstreamAddresses } from '@jogakbo/service/upstream-addresses';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
@@ -45,6 +52,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     private readonly settings: GatewaySettings,
     private readonly split: SplitCalls,
     private readonly assertions: MemberAssertions,
+    private readonly spans: Spans,
     { rabbitmqUrl }: PlatformSettings,
     metrics: Metrics,
   ) {
@@ -115,7 +123,9 @@ export class HttpUpstreams implements OnApplicationShutdown {
         this.split.onVersionUnavailable(service, version);
       tried.add(instance.instance);
       try {
-        const response = await this.#attempt(instance, sent, deadline, client, permit);
+        const response = await this.#attemptInSpan(instance, sent, context.trace, (traced) =>
+          this.#attempt(instance, traced, deadline, client, permit),
+        );
         return sendResponse(response, route, instance.url, context);
       } catch (error) {
         if (!(error instanceof AttemptFailed)) throw error;
@@ -159,6 +169,26 @@ export class HttpUpstreams implements OnApplicationShutdown {
   #chooseEarliestReturn(instances: readonly Announcement[]): Announcement | undefined {
     const until = (one: Announcement) => this.#getHealth(one).ejectedUntil;
     return [...instances].sort((a, b) => until(a) - until(b))[0];
+  }
+
+  /** Each attempt has a span of its own, which the instance continues. */
+  async #attemptInSpan(
+    instance: Announcement,
+    sent: UpstreamRequest,
+    trace: TraceContext,
+    attempt: (sent: UpstreamRequest) => Promise<UpstreamReply>,
+  ): Promise<UpstreamReply> {
+    const attributes = { 'http.request.method': sent.method, 'server.address': new URL(instance.url).host };
+    const name = `${sent.method} ${instance.service}`;
+    const span = this.spans.start({ name, kind: 'client', attributes }, trace);
+    try {
+      const reply = await attempt({ ...sent, headers: { ...sent.headers, ...span.trace } });
+      span.end(undefined, { 'http.response.status_code': reply.status });
+      return reply;
+    } catch (error) {
+      span.end(toErrorType(error));
+      throw error;
+    }
   }
 
   async #attempt(

@@ -6,12 +6,13 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { parse, type ParsedUrlQuery } from 'node:querystring';
-import { childTrace, getTraceId, type Caller, type TraceContext } from '@jogakbo/messaging';
+import { getTraceId, noSpans, type Caller, type Spans, type TraceContext } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import Negotiator from 'negotiator';
 import { toCodingTag, isNotModified } from './conditional.ts';
 import { readRequestId } from './headers.ts';
 import { compress, type Coding, type Representation } from './representation.ts';
+import { endRequestSpan, startRequestSpan } from './request-span.ts';
 import type { Route } from './routes.ts';
 
 /** Result of admission: the matched route, its parameters and the authenticated member. */
@@ -57,6 +58,8 @@ export class RequestContext {
   memberId: string | undefined;
   /** Rejected because of overload: counted by `Load`, not logged. */
   isShed = false;
+  /** Requests for health, metrics and documents have no span: they would hide the others. */
+  isUnrecorded = false;
   /** Whether the client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false;
   /** Set after admission. */
@@ -71,6 +74,7 @@ export class RequestContext {
    * @param head default response headers, names and values alternate
    * @param address client address
    * @param isLast whether the response is the last on its connection; called when it is sent
+   * @param spans records the span of the request, unless `isUnrecorded`
    */
   constructor(
     readonly request: IncomingMessage,
@@ -78,16 +82,19 @@ export class RequestContext {
     head: readonly string[],
     readonly address: string,
     private readonly isLast: () => boolean,
+    spans: Spans = noSpans,
   ) {
     const { method, headers } = request;
     this.method = method!;
     this.headers = headers;
-    this.trace = childTrace(getText(headers['traceparent']), getText(headers['tracestate']));
+    const span = startRequestSpan(spans, request);
+    this.trace = span.trace;
     this.traceId = getTraceId(this.trace.traceparent)!;
     this.requestId = readRequestId(headers['x-request-id']) ?? this.traceId;
     this.#head = [...head, 'x-request-id', this.requestId];
     response.on('close', () => {
       for (const run of this.#closeListeners) run();
+      if (!this.isUnrecorded) endRequestSpan(span, this);
     });
   }
 
@@ -276,7 +283,3 @@ export class RequestContext {
     response.writeHead(status, this.#head as string[]).end(content);
   }
 }
-
-/** Node returns a list only for Set-Cookie, although its types allow one for every header. */
-const getText = (value: string | string[] | undefined): string | undefined =>
-  typeof value === 'string' ? value : undefined;

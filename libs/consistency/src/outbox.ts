@@ -1,6 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { replaceFields, type Message } from '@jogakbo/contract';
-import { contextHeaders, getSubject, type CallContext } from '@jogakbo/messaging';
+import {
+  contextHeaders,
+  describeMessage,
+  getSubject,
+  type CallContext,
+  type Spans,
+} from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { StorageEncryption } from './storage-encryption.ts';
 
@@ -36,6 +42,7 @@ export const noMessages: Promise<PendingMessages> = Promise.resolve({ rows: [], 
 /**
  * Encodes a message for the outbox.
  * @param context of the message that causes this one
+ * @param spans records when the message was created: it may be published and handled much later
  * @throws ZodError if the message violates its contract: the sender fails, and not every receiver
  */
 export function toOutboxRow(
@@ -44,20 +51,28 @@ export function toOutboxRow(
   encryption: StorageEncryption,
   position: number,
   delay: number | undefined,
+  spans?: Spans,
 ): NewOutboxRow {
   const checked: unknown = contract.input.parse(data);
   const messageId = randomUUIDv7();
   // Deadline, caller and address apply to this message, and not to the messages that it causes.
   const { deadline: _deadline, caller: _caller, address: _address, ...kept } = context;
+  const subject = getSubject(contract, checked);
+  const attributes = {
+    ...describeMessage('create', contract.name, messageId),
+    'jogakbo.message.subject': subject,
+  };
+  const span = spans?.start({ name: `create ${contract.name}`, kind: 'producer', attributes }, context);
+  span?.end();
   return {
     position,
     delay,
     message_id: messageId,
     kind: contract.kind as OutboxRow['kind'],
     name: contract.name,
-    subject: getSubject(contract, checked) ?? null,
+    subject: subject ?? null,
     data: encodeData(contract, checked, messageId, encryption),
-    headers: contextHeaders(kept),
+    headers: { ...contextHeaders(kept), ...span?.trace },
   };
 }
 

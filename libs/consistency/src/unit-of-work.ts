@@ -5,7 +5,7 @@ import {
   type AnyEvent,
   type Message,
 } from '@jogakbo/contract';
-import { getSubject, MessageContext } from '@jogakbo/messaging';
+import { getSubject, MessageContext, type Spans } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { InboxRecord, lockSubjectSql } from './inbox.ts';
@@ -24,6 +24,7 @@ export interface WorkOptions {
   /** Encrypts the stored data of sensitive messages. */
   encryption: StorageEncryption;
   dispatch: Dispatch;
+  spans?: Spans | undefined;
   /** @throws Error unless the service may send or publish the message */
   assertDeclared?: (contract: AnyContract) => void;
 }
@@ -209,15 +210,14 @@ export class UnitOfWork extends MessageContext {
   async commit(answer: unknown): Promise<PendingMessages> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));
+    const { encryption, spans } = this.#options;
     const rows: NewOutboxRow[] = [];
     for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
       const { message, delay } = next;
       const { contract, data } = message;
       const own = contract.service === this.#options.service && delay === undefined;
       if (contract.kind === 'event' || !own)
-        rows.push(
-          toOutboxRow(message, this.incoming.callContext, this.#options.encryption, rows.length, delay),
-        );
+        rows.push(toOutboxRow(message, this.incoming.callContext, encryption, rows.length, delay, spans));
       if (own) await this.#options.dispatch(contract, data, this);
     }
     await Promise.all(this.#writesBeforeBegin);

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { CallPolicy, type AnyRequest, type Input, type Reply } from '@jogakbo/contract';
+import { CallPolicy, Rejection, type AnyRequest, type Input, type Reply } from '@jogakbo/contract';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import { AnswerQueue } from './answer-queue.ts';
 import { currentCall, type CallContext } from './call-context.ts';
@@ -11,9 +11,11 @@ import { BrokerDisconnected, RemoteFault } from './faults.ts';
 import { contextHeaders } from './message-headers.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
+import { describeMessage, toErrorType, type Spans } from './spans.ts';
 import { TurnBatch } from './turn-batch.ts';
 import type { Splitter } from './split.ts';
 import { exchanges, getServiceName, requestKey } from './topology.ts';
+import type { TraceContext } from './trace-context.ts';
 
 const callUnguarded: Guard = (_, attempt) => attempt();
 const defaultPolicy = CallPolicy.parse({});
@@ -34,6 +36,15 @@ interface PendingRequest extends OutgoingRequest {
   version: string | undefined;
   kind: 'command' | 'query';
   deadline: number;
+}
+
+/** One attempt of a request: a retry has another id. */
+interface Attempt {
+  id: string;
+  name: string;
+  data: unknown;
+  deadline: number;
+  policy: CallPolicy;
 }
 
 const defaultTimeout = 5_000;
@@ -58,6 +69,7 @@ export class RabbitClient extends ClientProxy {
     private readonly guard: Guard = callUnguarded,
     private readonly splitter?: Splitter,
     recipients?: Recipients,
+    private readonly spans?: Spans,
   ) {
     super();
     this.#encryption = new CallEncryption(recipients);
@@ -107,25 +119,39 @@ export class RabbitClient extends ClientProxy {
     const { context, timeout = defaultTimeout, kind = 'query', policy = defaultPolicy } = options;
     const deadline = Math.min(Date.now() + timeout, subtractReserve(context?.deadline));
     const call = { callee: getServiceName(name), policy, safe: kind === 'query', deadline };
-    return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
+    return this.guard(call, () =>
+      this.#attemptInSpan({ id: randomUUIDv7(), name, data, deadline, policy }, options),
+    );
+  }
+
+  async #attemptInSpan(attempt: Attempt, options: RequestOptions): Promise<unknown> {
+    const { id, name } = attempt;
+    const attributes = describeMessage('send', name, id);
+    const span = this.spans?.start({ name: `send ${name}`, kind: 'client', attributes }, options.context);
+    try {
+      const response = await this.#attempt(attempt, options, span?.trace);
+      span?.end();
+      return response;
+    } catch (error) {
+      span?.end(error instanceof Rejection ? undefined : toErrorType(error));
+      throw error;
+    }
   }
 
   async #attempt(
-    name: string,
-    data: unknown,
-    deadline: number,
-    policy: CallPolicy,
+    { id, name, data, deadline, policy }: Attempt,
     { context, kind = 'query', idempotencyKey, sensitive, withMember = true }: RequestOptions,
+    trace: TraceContext | undefined,
   ): Promise<unknown> {
     const isSensitive = this.#encryption.isRequired(name, sensitive);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', `no time left for ${name}`);
     if (!this.ready) throw new BrokerDisconnected('the connection to the broker is down');
 
-    const id = randomUUIDv7();
     const encrypted = isSensitive ? await this.#encryption.encrypt(name, data) : { data, headers: {} };
     const headers = {
       ...contextHeaders(withMember ? context : withoutMember(context)),
+      ...trace,
       deadline,
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,

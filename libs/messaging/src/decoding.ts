@@ -8,7 +8,7 @@ import type { Marks } from './marks.ts';
 import { acceptHeader, batchType, splitKeyHeader } from './message-headers.ts';
 import { maxBatchSize } from './turn-batch.ts';
 import { parseSplitKey } from './split.ts';
-import { childTrace } from './trace-context.ts';
+import { childTrace, readTrace, type TraceContext } from './trace-context.ts';
 
 /**
  * A received message, in any wire format. Only the fields of `Origin` are verified; the sender may forge the rest. In a
@@ -28,6 +28,8 @@ export interface Incoming extends Origin {
   /** True if the caller accepts several answers in one message. */
   readsBatches?: boolean;
   callContext: CallContext;
+  /** The trace context as received: `callContext` has that of a child. */
+  sentIn?: TraceContext | undefined;
   idempotencyKey: string | undefined;
   redelivered: boolean;
 }
@@ -105,6 +107,7 @@ function toIncoming(
   const pattern = typeof rawPattern === 'string' ? rawPattern : JSON.stringify(rawPattern);
   const id = typeof body.id === 'string' ? body.id : undefined;
   const splitKey = parseSplitKey(headers[splitKeyHeader]);
+  const trace = readTrace(toText(headers['traceparent']), toText(headers['tracestate']));
   return {
     pattern,
     data: parseData(body.datacontenttype, body.data),
@@ -116,13 +119,14 @@ function toIncoming(
     packetId: id,
     readsBatches: properties.contentType === batchType || headers[acceptHeader] === batchType,
     callContext: {
-      ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
+      ...childTrace(trace?.traceparent, trace?.tracestate),
       language: Language.safeParse(headers['language']).data ?? undeterminedLanguage,
       ...(Number.isFinite(headers['deadline']) && { deadline: headers['deadline'] as number }),
       ...(headers['caller'] ? { caller: parseCaller(headers['caller']) } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
       ...(splitKey !== undefined && { splitKey }),
     },
+    sentIn: trace,
     idempotencyKey: toText(headers['idempotency-key']),
     redelivered: fields.redelivered,
   };

@@ -11,7 +11,7 @@ import {
 } from './decoding.ts';
 import { getSubject } from './encoding.ts';
 import type { FailedMessages } from './failed-messages.ts';
-import { createUnknownPatternError, LeftToOthers, Overloaded } from './failure-policy.ts';
+import { createUnknownPatternError, isExpected, LeftToOthers, Overloaded } from './failure-policy.ts';
 import { parseInput, type HandlerTable } from './handler-table.ts';
 import { determineOrigin } from './identity.ts';
 import { InOrder } from './in-order.ts';
@@ -21,6 +21,7 @@ import { planRequeue } from './requeue.ts';
 import { RequestDecryption } from './request-decryption.ts';
 import type { SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
+import { describeMessage, toErrorType, type Span } from './spans.ts';
 import { returnsToCommonQueue } from './topology.ts';
 
 /** How a delivery ends, if the message is not requeued. */
@@ -97,9 +98,7 @@ export class MessagePipeline {
       .filter((incoming) => this.#isAllowed(source, incoming))
       .map((incoming) => this.parts.senders.keepMemberOfGateway(incoming));
     if (all.length > 0 && allowed.length === 0) return 'reject';
-    // In the context of each message: every log line about it has its trace id.
-    const work = (incoming: Incoming) =>
-      withCall(incoming.callContext, () => this.#handleOrSettle(source, message, incoming));
+    const work = (incoming: Incoming) => this.#handleInSpan(source, message, incoming);
     if (allowed.length === 1) await work(allowed[0]!);
     else await workOnAll(allowed.map(work));
     return 'ack';
@@ -159,16 +158,50 @@ export class MessagePipeline {
     return isAllowed;
   }
 
+  /** Handles a message in its context: every log line about it has its trace id, and what it sends belongs to its span. */
+  #handleInSpan(source: ConsumedQueue, message: ConsumeMessage, incoming: Incoming): Promise<void> {
+    const span = this.#startSpan(source, incoming);
+    const callContext = { ...incoming.callContext, ...span?.trace };
+    const handled = span ? { ...incoming, callContext } : incoming;
+    return withCall(callContext, () => this.#handleOrSettle(source, message, handled, span));
+  }
+
+  /** @returns undefined if the instance exports no spans, or has no handler: a name that a sender chose is no span's name */
+  #startSpan({ queue }: ConsumedQueue, incoming: Incoming): Span | undefined {
+    const { pattern, data, messageId, sender, failures, callContext, sentIn } = incoming;
+    const contract = this.parts.handlers.getContract(pattern);
+    if (!contract) return undefined;
+    const attributes = {
+      ...describeMessage('process', contract.name, messageId),
+      'messaging.consumer.group.name': queue,
+      'messaging.rabbitmq.message.sender': sender,
+      'jogakbo.message.kind': contract.kind,
+      'jogakbo.message.subject': getSubject(contract, data),
+      'jogakbo.message.failures': failures || undefined,
+      'user.id': callContext.caller?.memberId,
+    };
+    const what = { name: `process ${contract.name}`, kind: 'consumer' as const, attributes };
+    return this.parts.options.spans?.start(what, sentIn);
+  }
+
   /** Handles a request or event, settles its failure, and reports the outcome. */
-  async #handleOrSettle(source: ConsumedQueue, message: ConsumeMessage, incoming: Incoming): Promise<void> {
+  async #handleOrSettle(
+    source: ConsumedQueue,
+    message: ConsumeMessage,
+    incoming: Incoming,
+    span: Span | undefined,
+  ): Promise<void> {
     const startedAt = performance.now();
     let outcome: Outcome = 'requeued';
+    let errorType: string | undefined;
     try {
-      outcome = await this.#handleWithinLimit(incoming).catch((error: unknown) =>
-        this.parts.failed.settle(source, message, incoming, error),
-      );
+      outcome = await this.#handleWithinLimit(incoming).catch((error: unknown) => {
+        if (!isExpected(error)) errorType = toErrorType(error);
+        return this.parts.failed.settle(source, message, incoming, error);
+      });
     } finally {
       this.#observe(incoming.pattern, outcome, startedAt);
+      span?.end(errorType, { 'jogakbo.message.outcome': outcome });
     }
   }
 

@@ -5,6 +5,7 @@ import type { MessageContext } from './message-context.ts';
 import type { Publisher } from './publisher.ts';
 import type { QueueRecord } from './queue-record.ts';
 import type { ServiceKey } from './service-key.ts';
+import type { Spans } from './spans.ts';
 import type { SplitAtServer } from './version-queues.ts';
 
 /** Wraps every command and event, for example in a transaction; queries have none. Calls `next` at most once. */
@@ -34,6 +35,8 @@ export interface ServerOptions {
   queueRecord?: QueueRecord;
   /** The traffic split of the service; without it calls are not split. */
   split?: SplitAtServer;
+  /** Records a span for every handled message. */
+  spans?: Spans | undefined;
   /** Called for every handled message, in its context. */
   observe?: (handled: HandledMessage) => void;
 }

@@ -40,6 +40,15 @@ export function childTraceparent(parent?: string): string {
   return `00-${traceId}-${randomHex(16)}-${flags}`;
 }
 
+/** The trace context that a sender wrote, or undefined if its traceparent is malformed. A malformed tracestate is left out. */
+export function readTrace(traceparent: string | undefined, tracestate?: string): TraceContext | undefined {
+  const read = parseTraceparent(traceparent);
+  if (!read) return undefined;
+  const [, , spanId] = traceparent!.split('-');
+  const kept = tracestate && trimTracestate(tracestate);
+  return { traceparent: `00-${read.traceId}-${spanId}-${read.flags}`, ...(kept && { tracestate: kept }) };
+}
+
 /**
  * Creates a child trace context.
  * @param tracestate ignored if it or the traceparent is malformed

@@ -56,6 +56,7 @@ export class Broker implements Part {
       this.guarded.guard,
       this.split,
       this.recipients,
+      context.telemetry?.spans,
     );
   }
 

@@ -3,17 +3,20 @@ import { DataSource } from 'typeorm';
 import { createPreparingClient } from './prepared-statements.ts';
 import { serviceOptions, type MigrationClass } from './service.ts';
 import type { DatabaseSettings } from './settings.ts';
+import type { StatementSpans } from './statement-spans.ts';
 
 const runsOutsideTransaction = (Migration: MigrationClass): boolean => new Migration().transaction === false;
 
 /**
  * Creates a data source that runs no migrations: the deploy step does.
  * @param migrations by default all of the service
+ * @param spans records a span for every statement
  */
 export function createDataSource(
   module: Type,
   { databaseUrl, databasePool }: DatabaseSettings,
   migrations: MigrationClass[] = serviceOptions(module).migrations ?? [],
+  spans?: StatementSpans,
 ): DataSource {
   const { contract, entities } = serviceOptions(module);
   return new DataSource({
@@ -29,7 +32,7 @@ export function createDataSource(
     poolSize: databasePool,
     connectTimeoutMS: 5_000,
     extra: {
-      Client: createPreparingClient(),
+      Client: createPreparingClient(spans),
       pipeline: true,
       idleTimeoutMillis: 30_000,
       keepAlive: true,

@@ -16,6 +16,7 @@ import type { Readiness } from './health.ts';
 import type { InstanceContext } from './instance-context.ts';
 import type { Part } from './parts.ts';
 import { DatabaseSettings } from './settings.ts';
+import { StatementSpans } from './statement-spans.ts';
 
 /** The database of a service, and everything that needs it: units of work, outbox, sagas, read models, queue recovery. */
 export class Database implements Part {
@@ -36,16 +37,22 @@ export class Database implements Part {
     encryption: StorageEncryption,
     onQueueRecreated: () => void,
   ) {
-    const { module, declaration, service, settings, metrics } = context;
+    const { module, declaration, service, settings, metrics, telemetry } = context;
     const { sagas = [], projections = [] } = declaration;
     const { publisher, recipients } = broker;
     const { databaseUrl } = settings.get(DatabaseSettings);
-    this.dataSource = createDataSource(module, settings.get(DatabaseSettings));
+    this.dataSource = createDataSource(
+      module,
+      settings.get(DatabaseSettings),
+      declaration.migrations,
+      telemetry && new StatementSpans(telemetry.spans),
+    );
     this.relay = new OutboxRelay({ service, databaseUrl, publisher, encryption, recipients });
     this.units = new UnitsOfWork({
       service,
       dataSource: this.dataSource,
       encryption,
+      spans: telemetry?.spans,
       dispatch: (...args) => this.#server!.dispatch(...args),
       assertDeclared: createSendCheck(declaration),
       wake: this.relay.wake,

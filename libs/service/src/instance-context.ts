@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { openTelemetry, type Telemetry } from '@jogakbo/observability';
 import type { Type } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { createLog, NestLog } from './log.ts';
@@ -24,6 +25,8 @@ export interface InstanceContext {
   log: Logger;
   nestLog: NestLog;
   metrics: Metrics;
+  /** Undefined if no collector is set. */
+  telemetry: Telemetry | undefined;
 }
 
 /**
@@ -46,6 +49,9 @@ export async function createInstanceContext(
   settings.onChange(() => (log.level = platform.logLevel));
   if (platform.plaintextNetwork === 'allow')
     log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
+  const metrics = new Metrics(service, runningVersion);
+  const telemetry = await openOwnTelemetry(platform, { service, version: runningVersion, instance });
+  if (telemetry) metrics.watchTelemetry(telemetry);
   return {
     module,
     declaration,
@@ -57,6 +63,15 @@ export async function createInstanceContext(
     platform,
     log,
     nestLog: new NestLog(log),
-    metrics: new Metrics(service, runningVersion),
+    metrics,
+    telemetry,
   };
+}
+
+async function openOwnTelemetry(
+  { otelExporterOtlpEndpoint: endpoint, otelExporterOtlpHeaders: headers }: PlatformSettings,
+  names: { service: string; version: string; instance: string },
+): Promise<Telemetry | undefined> {
+  if (!endpoint) return undefined;
+  return openTelemetry({ ...names, endpoint, ...(headers && { headers }) });
 }

@@ -54,6 +54,18 @@ export class Metrics {
 
   readonly countUnauthorizedSender = (kind: string): void => this.#unauthorized.inc({ kind });
 
+  /** Shows how many spans the collector did not get. */
+  watchTelemetry(telemetry: { readonly lost: number }): void {
+    new Gauge({
+      name: 'telemetry_spans_lost',
+      help: 'Spans that could not be exported since the start.',
+      registers: [this.registry],
+      collect() {
+        this.set(telemetry.lost);
+      },
+    });
+  }
+
   /** Shows how many messages wait in the outbox, counted at each scrape. */
   watchOutbox(dataSource: DataSource): void {
     new Gauge({

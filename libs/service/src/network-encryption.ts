@@ -9,6 +9,7 @@ export interface NetworkPolicy {
 /** By protocol without TLS: how to connect to the same server with TLS. */
 const withTls: Record<string, string> = {
   'amqp:': 'amqps://',
+  'http:': 'https://',
   'redis:': 'rediss://',
   'postgres:': 'sslmode=verify-full',
   'postgresql:': 'sslmode=verify-full',

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import type { StatementSpans } from './statement-spans.ts';
 
 /** Limit for one pool: varying statements, such as lists of different lengths, must not fill the memory of the database. */
 const maxStatements = 300;
@@ -31,10 +32,14 @@ class StatementNames {
  * lives: by a migration, or by a projection that switches to another shape. The statement is then prepared anew. Outside of
  * a transaction it is repeated at once; a transaction fails once, and its repetition succeeds.
  */
-export function createPreparingClient(): typeof pg.Client {
+export function createPreparingClient(spans?: StatementSpans): typeof pg.Client {
   const names = new StatementNames();
   return class PreparingClient extends pg.Client {
     override query(...args: unknown[]): never {
+      return (spans ? spans.record(args[0], () => this.#query(args)) : this.#query(args)) as never;
+    }
+
+    #query(args: unknown[]): unknown {
       const { stream } = (this as unknown as { connection: { stream: NodeJS.WritableStream & Corked } })
         .connection;
       if (!stream.writableCorked) {
@@ -43,13 +48,13 @@ export function createPreparingClient(): typeof pg.Client {
       }
       const [text, values, callback] = args;
       if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0 || callback) {
-        return (super.query as (...args: unknown[]) => never)(...args);
+        return (super.query as (...args: unknown[]) => unknown)(...args);
       }
       return this.#queryPrepared(text, values).catch((error: Error) => {
         // Makes the stack show the caller, and not the read from the socket.
         Error.captureStackTrace(error);
         throw error;
-      }) as never;
+      });
     }
 
     #queryPrepared(text: string, values: unknown[]): Promise<unknown> {

@@ -3,6 +3,10 @@ import { ServiceKey, TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
 import { environmentName, readSetting, type WrongSetting } from './environment.ts';
 import { describeMissingTls, type NetworkPolicy } from './network-encryption.ts';
+import { environmentOnly, isMarked, live, secret } from './setting-marks.ts';
+import { telemetryShape } from './telemetry-settings.ts';
+
+export { environmentOnly, isMarked, live, secret };
 
 type Shape = Record<string, z.ZodType>;
 
@@ -41,22 +45,6 @@ export function settings<S extends Shape>(
     static readonly check = check;
   } as unknown as SettingsClass<S>;
 }
-
-/** A setting that is read at each use, or watched (`ServiceSettings.onChange`): a change needs no restart. */
-export const live = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), live: true });
-
-/** A setting whose value is never shown, and whose file must not be readable by other users. */
-export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), secret: true });
-
-/**
- * A setting that decides which parties the service trusts, or which addresses it listens on, connects to or publishes. The
- * config server does not store it, and the service ignores it from there: one stolen login must not decide that.
- */
-export const environmentOnly = <T extends z.ZodType>(schema: T): T =>
-  schema.meta({ ...schema.meta(), environmentOnly: true });
-
-export const isMarked = (schema: z.ZodType, mark: 'live' | 'secret' | 'environmentOnly'): boolean =>
-  schema.meta()?.[mark] === true;
 
 /** All wrong settings of a service, in one error. */
 export class WrongSettings extends Error {
@@ -204,6 +192,7 @@ const platformShape = {
         'JSON: percentage of the calls by service and version, the same for all services: {"loans":{"1.4.0":10}}',
       ),
   ),
+  ...telemetryShape,
   configPassword: environmentOnly(
     secret(
       z
@@ -233,9 +222,13 @@ const platformShape = {
 };
 
 /** The settings that every service has. */
-export class PlatformSettings extends settings(platformShape, ({ rabbitmqUrl }, platform) => ({
-  rabbitmqUrl: describeMissingTls(rabbitmqUrl, platform),
-})) {}
+export class PlatformSettings extends settings(
+  platformShape,
+  ({ rabbitmqUrl, otelExporterOtlpEndpoint }, platform) => ({
+    rabbitmqUrl: describeMissingTls(rabbitmqUrl, platform),
+    otelExporterOtlpEndpoint: describeMissingTls(otelExporterOtlpEndpoint, platform),
+  }),
+) {}
 
 /** The settings of a service that has a database. */
 export class DatabaseSettings extends settings(

@@ -3,9 +3,11 @@ import {
   Ask,
   BrokerConnection,
   KnownGrants,
+  noSpans,
   Publisher,
   RabbitClient,
   RabbitServer,
+  Spans,
   VolatileQueueRecord,
   type QueueRecord,
 } from '@jogakbo/messaging';
@@ -105,6 +107,8 @@ function createParts(context: InstanceContext, options: StartOptions): { app: Ne
     close: () => settings.close(),
   };
   const parts: (Part | undefined)[] = [
+    // Closes last: exports the spans of all that was finished.
+    context.telemetry && { close: () => context.telemetry!.close() },
     broker,
     database,
     // Before the first call: a sensitive request needs the key of its receiver.
@@ -124,7 +128,7 @@ function createParts(context: InstanceContext, options: StartOptions): { app: Ne
 }
 
 function createServer(
-  { service, version, settings, platform, log, metrics }: InstanceContext,
+  { service, version, settings, platform, log, metrics, telemetry }: InstanceContext,
   { consuming, publisher, grants, decryption, instances, split }: Broker,
   queueRecord: QueueRecord,
   units: UnitsOfWork | undefined,
@@ -137,6 +141,7 @@ function createServer(
     key: platform.serviceKey!,
     grants: () => grants.current,
     decryption,
+    spans: telemetry?.spans,
     observe(handled) {
       metrics.observeMessage(handled);
       logHandled(log, handled);
@@ -183,7 +188,7 @@ interface Injected {
 
 /** What every class of a service can inject. */
 function listProvided(
-  { module, declaration, settings, metrics }: InstanceContext,
+  { module, declaration, settings, metrics, telemetry }: InstanceContext,
   { broker, storage, readiness, database }: Injected,
 ): Provider[] {
   const assertDeclared = createSendCheck(declaration);
@@ -200,6 +205,7 @@ function listProvided(
     { provide: GuardedCalls, useValue: broker.guarded },
     { provide: SplitCalls, useValue: broker.split },
     { provide: Metrics, useValue: metrics },
+    { provide: Spans, useValue: telemetry?.spans ?? noSpans },
     { provide: StorageEncryption, useValue: storage },
     { provide: Readiness, useValue: readiness },
     { provide: ServiceSettings, useValue: settings },

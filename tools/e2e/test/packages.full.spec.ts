@@ -12,7 +12,15 @@ import {
 import pg from 'pg';
 import { InstalledApplication } from './packages/installed-application.ts';
 
-const libraries = ['contract', 'messaging', 'consistency', 'resilience', 'service', 'testing'];
+const libraries = [
+  'contract',
+  'messaging',
+  'consistency',
+  'resilience',
+  'observability',
+  'service',
+  'testing',
+];
 
 describe('the libraries, packed and installed in a Nest application outside of the workspace', () => {
   const application = new InstalledApplication();

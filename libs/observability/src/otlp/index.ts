@@ -1,0 +1,10 @@
+export {
+  decodeTraces,
+  UnreadableTelemetry,
+  type Attributes,
+  type AttributeValue,
+  type OtlpEncoding,
+  type ReceivedSpan,
+  type ReceivedTraces,
+} from './decode-traces.ts';
+export { TraceRequest, TraceResponse } from './trace-schema.ts';
