@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { readTrace, type Span, type Spans } from '@jogakbo/messaging';
-import type { RequestContext } from './request-context.ts';
 
 /** Starts the span of a request: a child of the client's, if it sent a valid trace context. */
 export function startRequestSpan(spans: Spans, { method, headers }: IncomingMessage): Span {
@@ -8,8 +7,16 @@ export function startRequestSpan(spans: Spans, { method, headers }: IncomingMess
   return spans.start({ name: method!, kind: 'server', attributes: {} }, sentIn);
 }
 
+/** What is known of a request at its end. */
+interface EndedRequest {
+  method: string;
+  route: string;
+  status: number;
+  memberId: string | undefined;
+}
+
 /** Must be called when the response is sent or the client is gone. Records the route and not the path. */
-export function endRequestSpan(span: Span, { method, route, status, memberId }: RequestContext): void {
+export function endRequestSpan(span: Span, { method, route, status, memberId }: EndedRequest): void {
   span.rename(`${method} ${route}`);
   span.end(status >= 500 ? String(status) : undefined, {
     'http.request.method': method,

@@ -20,7 +20,15 @@ export { RabbitServer } from './server.ts';
 export type { HandledMessage, Middleware } from './server-options.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
-export { describeMessage, noSpans, Spans, toErrorType, type Span, type SpanStart } from './spans.ts';
+export {
+  describeMessage,
+  noSpans,
+  Spans,
+  toErrorType,
+  type Span,
+  type SpanAttributes,
+  type SpanStart,
+} from './spans.ts';
 export { exchanges, queues } from './topology.ts';
 export { childTrace, childTraceparent, getTraceId, readTrace, type TraceContext } from './trace-context.ts';
 export type { Incoming } from './decoding.ts';

@@ -7,6 +7,11 @@ const literals = /'(?:[^']|'')*'/g;
 /** Statements differ in the lengths of their lists. */
 const maxKnown = 500;
 
+function withoutParentheses(text: string): string {
+  const shorter = text.replace(/\([^()]*\)/g, ' ');
+  return shorter === text ? text : withoutParentheses(shorter);
+}
+
 /** Records a span for every statement that a message or an HTTP request causes. */
 export class StatementSpans {
   readonly #known = new Map<string, SpanStart>();
@@ -42,7 +47,8 @@ export class StatementSpans {
     const known = this.#known.get(text);
     if (known) return known;
     const operation = /^\s*(\w+)/.exec(text)?.[1]?.toUpperCase() ?? 'statement';
-    const table = tableForm.exec(text)?.[1];
+    // Those of the statement itself, and not of an expression in parentheses.
+    const table = tableForm.exec(operation === 'WITH' ? text : withoutParentheses(text))?.[1];
     const described: SpanStart = {
       name: table ? `${operation} ${table}` : operation,
       kind: 'client',

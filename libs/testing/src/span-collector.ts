@@ -31,25 +31,3 @@ export class SpanCollector {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
-
-/** Draws spans as a tree, for assertions about a whole trace: one line per span, children indented, in order of their start. */
-export function drawTrace(
-  spans: readonly ReceivedSpan[],
-  toLine = ({ service, name }: ReceivedSpan) => `${service} ${name}`,
-): string[] {
-  const ids = new Set(spans.map(({ spanId }) => spanId));
-  const draw = (parents: readonly ReceivedSpan[], depth: number): string[] =>
-    [...parents]
-      .sort((a, b) => a.start - b.start)
-      .flatMap((span) => [
-        `${'  '.repeat(depth)}${toLine(span)}`,
-        ...draw(
-          spans.filter(({ parentId }) => parentId === span.spanId),
-          depth + 1,
-        ),
-      ]);
-  return draw(
-    spans.filter(({ parentId }) => !parentId || !ids.has(parentId)),
-    0,
-  );
-}
