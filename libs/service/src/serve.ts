@@ -35,7 +35,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
   };
   const environment = options.environment ?? process.env;
   const host = getServiceHost();
-  if (host) return host(contract.name, startHere, (from) => migrate(module, from, []));
+  if (host) return host(contract.name, startHere);
   try {
     const [, , command, ...names] = process.argv;
     if (command === '--help' || command === '-h') return help(module);

@@ -1,22 +1,17 @@
-// A process for several services, each with its own environment: runs all that its supervisor names (dense mode), or
-// runs their migrations and ends. JavaScript, because Node's removal of types would take 20 MB.
+// The process of dense mode: runs all services that its supervisor names, each with its own environment. JavaScript,
+// because Node's removal of types would take 20 MB.
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { inspect } from 'node:util';
 
 const settingsErrorCode = 78;
 const stopTimeoutMs = 9_500;
 
 const starts = new Map();
-const migrations = new Map();
 const running = new Map();
 
 /** Loads the services: each main.js hands over how it is started. */
 async function load(services) {
-  globalThis[Symbol.for('jogakbo.service-host')] = (name, start, migrate) => {
-    starts.set(name, start);
-    migrations.set(name, migrate);
-  };
+  globalThis[Symbol.for('jogakbo.service-host')] = (name, start) => void starts.set(name, start);
   for (const { main } of services) await import(pathToFileURL(resolve(main)).href);
 }
 
@@ -48,28 +43,8 @@ async function startAll(services) {
 
 function report(service, error) {
   if (!error.wrong) return console.error(`${service} cannot start:`, error);
-  for (const line of describeWrongSettings(service, error)) console.error(line);
-}
-
-const describeWrongSettings = (service, { wrong }) => [
-  `${service} cannot start: ${wrong.length} of its settings are wrong.`,
-  ...wrong.map(({ key, origin, problem }) => `  ${key} (${origin}): ${problem}`),
-];
-
-/** Runs the migrations of all services, answers with those that failed, and ends. */
-async function migrateAll(services) {
-  await load(services);
-  const failed = [];
-  const run = async ({ name, env }) => {
-    try {
-      await migrations.get(name)(env);
-    } catch (error) {
-      const lines = error.wrong ? describeWrongSettings(name, error) : inspect(error).split('\n');
-      failed.push({ name, code: error.wrong ? settingsErrorCode : 1, lines });
-    }
-  };
-  await Promise.all(services.map(run));
-  process.send({ type: 'migrated', failed }, () => process.exit());
+  console.error(`${service} cannot start: ${error.wrong.length} of its settings are wrong.`);
+  for (const { key, origin, problem } of error.wrong) console.error(`  ${key} (${origin}): ${problem}`);
 }
 
 async function stopAll(code = 0) {
@@ -94,9 +69,7 @@ async function answer({ id, type, service }) {
   }
 }
 
-process.on('message', (message) => {
-  if (message.type === 'start-all') return startAll(message.services);
-  if (message.type === 'migrate-all') return migrateAll(message.services);
-  return answer(message);
-});
+process.on('message', (message) =>
+  message.type === 'start-all' ? startAll(message.services) : answer(message),
+);
 for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(event, () => stopAll());

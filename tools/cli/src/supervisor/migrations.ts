@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, resolve as resolvePath } from 'node:path';
+import { join } from 'node:path';
 import { CliError } from '../terminal/cli-error.ts';
 import { type ServiceDatabase } from '../backing/postgres/service-databases.ts';
-import { prepareDenseHost } from './dense-mode.ts';
 import { type LaunchCommand, prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { settingsErrorCode } from './service-process.ts';
 import { createSettingsError } from './start-errors.ts';
@@ -42,45 +41,6 @@ export function migrate(
   });
 }
 
-interface FailedMigrations {
-  name: string;
-  code: number;
-  lines: string[];
-}
-
-/**
- * Runs all migrations of several services in one process: each by itself would take seconds to load the same libraries.
- * @returns the services whose migrations failed
- * @throws CliError if the process ends before it answers
- */
-export function migrateTogether(
-  launches: ReadonlyMap<string, LaunchCommand>,
-  { command, args, cwd, env }: LaunchCommand,
-  abort: AbortSignal,
-): Promise<FailedMigrations[]> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], signal: abort });
-    let output = '';
-    child.stdout!.on('data', (data) => (output += data));
-    child.stderr!.on('data', (data) => (output += data));
-    child.on('message', ({ failed }: { failed: FailedMigrations[] }) => resolve(failed));
-    child.on('error', reject);
-    child.on('close', (code, signal) =>
-      reject(
-        new CliError(`The process of the migrations ended (${signal ?? `code ${code}`}).`, {
-          details: output.trim().split('\n').slice(-20),
-        }),
-      ),
-    );
-    const services = [...launches].map(([name, launch]) => ({
-      name,
-      main: resolvePath(launch.cwd, launch.args.at(-1)!),
-      env: launch.env,
-    }));
-    child.send({ type: 'migrate-all', services });
-  });
-}
-
 /** Runs the pending migrations of each service. Skips services whose build and database are unchanged since the last run. */
 export async function runMigrations(
   apps: readonly App[],
@@ -91,37 +51,31 @@ export async function runMigrations(
 ): Promise<string> {
   const path = join(context.state.folder, 'migrations.json');
   const done = readJson<Record<string, string>>(path) ?? {};
-  const pending = new Map(
-    apps
-      .filter((app) => app.hasDatabase)
-      .map(
-        (app) => [app, `${databases[app.name]!.identity} ${hashFolder(join(app.folder, 'dist'))}`] as const,
-      )
-      .filter(([app, key]) => done[app.name] !== key),
-  );
-  if (pending.size === 0) return 'nothing to migrate';
-  const names = [...pending.keys()].map(({ name }) => name);
-  report(`migrating ${names.join(', ')}`);
-  const launches = new Map([...pending.keys()].map((app) => [app.name, prepareLaunch(app, context)]));
-  const failed = await migrateTogether(launches, prepareDenseHost(context), abort).catch((error: unknown) => {
-    abort.throwIfAborted();
-    throw error;
-  });
-  for (const [{ name }, key] of pending) if (!failed.some((one) => one.name === name)) done[name] = key;
-  writeJson(path, done);
-  refuseFailed(failed);
-  return `migrated ${names.join(', ')}`;
-}
-
-/** @throws CliError about the wrong settings of all services, or about the first one whose migrations failed */
-function refuseFailed(failed: readonly FailedMigrations[]): void {
-  const wrong = failed.filter(({ code }) => code === settingsErrorCode);
-  if (wrong.length > 0)
-    throw createSettingsError(wrong.map(({ name, lines }) => ({ service: name, errorLines: lines })));
-  const [first] = failed;
-  if (!first) return;
-  throw new CliError(`The migrations of ${first.name} failed.`, {
-    details: first.lines.slice(-20),
-    remedies: [`fix apps/${first.name}/migrations; none of the pending migrations is applied`],
-  });
+  const pending = apps
+    .filter((app) => app.hasDatabase)
+    .map((app) => ({
+      app,
+      key: `${databases[app.name]!.identity} ${hashFolder(join(app.folder, 'dist'))}`,
+    }))
+    .filter(({ app, key }) => done[app.name] !== key);
+  const queue = [...pending];
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { app, key } = next;
+      report(`migrating ${app.name}`);
+      const { code, lines } = await migrate(prepareLaunch(app, context), abort);
+      abort.throwIfAborted();
+      if (code === settingsErrorCode) throw createSettingsError([{ service: app.name, errorLines: lines }]);
+      if (code !== 0) {
+        throw new CliError(`The migrations of ${app.name} failed with exit code ${code}.`, {
+          details: lines.slice(-20),
+          remedies: [`fix apps/${app.name}/migrations; none of the pending migrations is applied`],
+        });
+      }
+      done[app.name] = key;
+      writeJson(path, done);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  return pending.length ? `migrated ${pending.map(({ app }) => app.name).join(', ')}` : 'nothing to migrate';
 }
