@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-const packages = [
+const largest = [
   '@nestjs/common',
   '@nestjs/core',
   '@nestjs/microservices',
@@ -23,6 +23,8 @@ const packages = [
   'zod',
 ];
 const root = import.meta.dirname;
+/** A workspace without some of the services lacks their packages. */
+const packages = largest.filter((name) => existsSync(join(root, 'node_modules', name)));
 
 /** Makes the bundle, unless it exists for this package-lock.json. @returns the option `moduleNameMapper` of Jest */
 export async function bundlePackages() {
@@ -64,9 +66,10 @@ async function bundle(folder) {
   });
   try {
     renameSync(made, folder);
-  } catch {
-    // Another process was faster.
+  } catch (error) {
     rmSync(made, { recursive: true, force: true });
+    // Else another process was faster.
+    if (!existsSync(folder)) throw error;
   }
 }
 

@@ -3,6 +3,7 @@ import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net';
 import { brotliDecompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { noSpans } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import { RequestContext } from './request-context.ts';
 import { compress, Representation } from './representation.ts';
@@ -22,7 +23,7 @@ describe('a response', () => {
   let answer: (context: RequestContext) => void;
   beforeEach(async () => {
     server = createServer((request, response) =>
-      answer(new RequestContext(request, response, [], '192.0.2.1', () => false)),
+      answer(new RequestContext(request, response, [], '192.0.2.1', () => false, noSpans)),
     );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   });

@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { parse, type ParsedUrlQuery } from 'node:querystring';
-import { getTraceId, noSpans, type Caller, type Spans, type TraceContext } from '@jogakbo/messaging';
+import { getTraceId, type Caller, type Spans, type TraceContext } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import Negotiator from 'negotiator';
 import { toCodingTag, isNotModified } from './conditional.ts';
@@ -82,7 +82,7 @@ export class RequestContext {
     head: readonly string[],
     readonly address: string,
     private readonly isLast: () => boolean,
-    spans: Spans = noSpans,
+    spans: Spans,
   ) {
     const { method, headers } = request;
     this.method = method!;

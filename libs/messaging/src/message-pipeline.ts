@@ -174,7 +174,7 @@ export class MessagePipeline {
     const attributes = {
       ...describeMessage('process', contract.name, messageId),
       'messaging.consumer.group.name': queue,
-      'messaging.rabbitmq.message.sender': sender,
+      'jogakbo.message.sender': sender,
       'jogakbo.message.kind': contract.kind,
       'jogakbo.message.subject': getSubject(contract, data),
       'jogakbo.message.failures': failures || undefined,

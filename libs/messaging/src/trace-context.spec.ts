@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { childTrace, childTraceparent, getTraceId } from './trace-context.ts';
+import { childTrace, childTraceparent, getTraceId, readTrace } from './trace-context.ts';
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const parentId = '00f067aa0ba902b7';
@@ -83,5 +83,20 @@ describe('tracestate', () => {
   it('is dropped with an invalid traceparent', () => {
     expect(getTracestate('foo=1', `00-${'0'.repeat(32)}-${parentId}-01`)).toBeUndefined();
     expect(getTracestate('foo=1', `cc-${traceId}-${parentId}-01`)).toBe('foo=1');
+  });
+});
+
+describe('a received trace context', () => {
+  it('keeps the id of its sender, as version 00', () => {
+    expect(readTrace(`cc-${traceId}-${parentId}-ff-later`, 'rojo=1')).toEqual({
+      traceparent: `00-${traceId}-${parentId}-03`,
+      tracestate: 'rojo=1',
+    });
+  });
+
+  it('is undefined if it is malformed, and has no malformed tracestate', () => {
+    expect(readTrace(`00-${traceId}-${parentId}`, 'rojo=1')).toBeUndefined();
+    expect(readTrace(undefined)).toBeUndefined();
+    expect(readTrace(parent, 'no member')).toEqual({ traceparent: parent });
   });
 });

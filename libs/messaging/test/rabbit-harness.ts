@@ -12,6 +12,7 @@ import {
   RabbitServer,
   getSubject,
   type CallContext,
+  type Spans,
 } from '@jogakbo/messaging';
 import type { ChannelModel, GetMessage } from 'amqplib';
 import { eventually, createPrivateBroker, type PrivateBroker } from '@jogakbo/testing';
@@ -45,10 +46,11 @@ export class RabbitHarness implements Harness {
     handlers: Handlers,
     prefetch = 64,
     delays: readonly number[] = retryDelays,
+    spans?: Spans,
   ): Promise<RabbitServer> {
     const server = new RabbitServer({
       ...{ service: 'shop', connection: this.serverConnection, publisher: this.#replyPublisher },
-      ...{ retryDelays: delays, prefetch },
+      ...{ retryDelays: delays, prefetch, spans },
     });
     Object.assign((server as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
     for (const [contract, handle] of handlers)

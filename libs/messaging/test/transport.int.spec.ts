@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service } from '@jogakbo/contract';
-import { BrokerConnection, currentCall, exchanges, queues } from '@jogakbo/messaging';
+import { BrokerConnection, currentCall, exchanges, noSpans, queues, type Spans } from '@jogakbo/messaging';
 import { eventually } from '@jogakbo/testing';
 import { testConformance } from '@jogakbo/testing/conformance';
 import { retryDelays, RabbitHarness } from './rabbit-harness.ts';
@@ -89,6 +89,43 @@ describe('the RabbitMQ transport', () => {
     expect(headers['tracestate']).toBe('rojo=1,congo=2');
     // The flags of the first sender: not sampled, random trace id.
     expect(headers['traceparent']).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-02$`));
+  });
+
+  it('records a span for every attempt, a child of the sender, and passes that on', async () => {
+    const ended: {
+      parent: string | undefined;
+      own: string;
+      outcome: unknown;
+      errorType: string | undefined;
+    }[] = [];
+    const current: (string | undefined)[] = [];
+    const spans: Spans = {
+      start(what, parent) {
+        const { trace } = noSpans.start(what, parent);
+        expect(what).toMatchObject({ name: `process ${Repair.name}`, kind: 'consumer' });
+        return {
+          trace,
+          rename: () => undefined,
+          end: (errorType, { 'jogakbo.message.outcome': outcome } = {}) =>
+            void ended.push({ parent: parent?.traceparent, own: trace.traceparent, outcome, errorType }),
+        };
+      },
+    };
+    const repair = () => {
+      current.push(currentCall()?.traceparent);
+      if (current.length === 1) throw new TypeError('no tools');
+    };
+    await harness.serve([[Repair, repair]], 64, retryDelays, spans);
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    await harness.send(Repair, { thing: 'traced' }, undefined, { traceparent, language: 'nl' });
+    await eventually(() => ended.length === 2);
+    const [sent] = ended.map(({ parent }) => parent);
+    expect(sent).toMatch(/^00-4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-01$/);
+    expect(ended).toMatchObject([
+      { parent: sent, outcome: 'fault', errorType: 'TypeError' },
+      { parent: sent, outcome: 'ok', errorType: undefined },
+    ]);
+    expect(current).toEqual(ended.map(({ own }) => own));
   });
 
   it('reconnects after an operator closed its connection', async () => {

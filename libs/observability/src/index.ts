@@ -1,2 +1,1 @@
-export { openTelemetry, type Telemetry, type TelemetryOptions } from './telemetry.ts';
-export type { ParentTrace, RecordedSpan, SpanRecorder, StartedSpan } from './span-recorder.ts';
+export { openTelemetry, type Telemetry } from './telemetry.ts';

@@ -9,30 +9,20 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 
+// The shapes of the library `messaging`, which records its spans here: neither library depends on the other.
+
 /** A position in a trace: W3C Trace Context. The traceparent must be valid. */
-export interface ParentTrace {
+interface TraceContext {
   traceparent: string;
   tracestate?: string;
 }
 
 type Attributes = Record<string, string | number | boolean | undefined>;
 
-export interface StartedSpan {
+interface SpanStart {
   name: string;
   kind: 'server' | 'client' | 'producer' | 'consumer';
   attributes: Attributes;
-}
-
-/** A span under way. */
-export interface RecordedSpan {
-  /** The trace context of what this span causes. */
-  readonly trace: ParentTrace;
-  rename(name: string): void;
-  /**
-   * Ends it; later calls have no effect.
-   * @param errorType undefined if the work succeeded
-   */
-  end(errorType?: string, attributes?: Attributes): void;
 }
 
 const kinds = {
@@ -57,25 +47,20 @@ export class SpanRecorder {
     this.#tracer = tracer;
   }
 
-  /**
-   * @param parent undefined for the first span of a new trace
-   * @param startTime milliseconds since 1970, for work that has begun before
-   */
-  start(
-    { name, kind, attributes }: StartedSpan,
-    parent: ParentTrace | undefined,
-    startTime?: number,
-  ): RecordedSpan {
-    const options = { kind: kinds[kind], attributes, ...(startTime !== undefined && { startTime }) };
-    return new OwnSpan(this.#tracer.startSpan(name, options, toContext(parent)), parent);
+  /** @param parent undefined for the first span of a new trace */
+  start({ name, kind, attributes }: SpanStart, parent: TraceContext | undefined): RecordedSpan {
+    const span = this.#tracer.startSpan(name, { kind: kinds[kind], attributes }, toContext(parent));
+    return new RecordedSpan(span, parent);
   }
 }
 
-class OwnSpan implements RecordedSpan {
-  readonly trace: ParentTrace;
+/** A span under way. */
+export class RecordedSpan {
+  /** The trace context of what this span causes. */
+  readonly trace: TraceContext;
   readonly #span: Span;
 
-  constructor(span: Span, parent: ParentTrace | undefined) {
+  constructor(span: Span, parent: TraceContext | undefined) {
     this.#span = span;
     const { traceId, spanId } = span.spanContext();
     const isRandom = !parent || (parseInt(parent.traceparent.slice(-2), 16) & randomFlag) !== 0;
@@ -90,6 +75,7 @@ class OwnSpan implements RecordedSpan {
     this.#span.updateName(name);
   }
 
+  /** Ends it; later calls have no effect. @param errorType undefined if the work succeeded */
   end(errorType?: string, attributes?: Attributes): void {
     if (attributes) this.#span.setAttributes(attributes);
     if (errorType !== undefined) {
@@ -100,7 +86,7 @@ class OwnSpan implements RecordedSpan {
   }
 }
 
-function toContext(parent: ParentTrace | undefined): Context {
+function toContext(parent: TraceContext | undefined): Context {
   if (!parent) return ROOT_CONTEXT;
   const [, traceId, spanId] = parent.traceparent.split('-') as [string, string, string];
   return trace.setSpanContext(ROOT_CONTEXT, {

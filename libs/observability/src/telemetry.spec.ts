@@ -118,6 +118,20 @@ describe('telemetry', () => {
     expect(telemetry.lost).toBe(1);
   });
 
+  it('counts the spans that found too many others waiting', async () => {
+    for (let count = 0; count < 5_000; count += 1) telemetry.spans.start(what, parent).end();
+    await telemetry.close();
+    expect({ received: received.length, lost: telemetry.lost }).toEqual({ received: 4_096, lost: 904 });
+  });
+
+  it('closes in time with a collector that does not answer', async () => {
+    server.removeAllListeners('request');
+    for (let count = 0; count < 4_000; count += 1) telemetry.spans.start(what, parent).end();
+    const began = performance.now();
+    await telemetry.close();
+    expect(performance.now() - began).toBeLessThan(6_000);
+  }, 20_000);
+
   it('closes in time without a collector', async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));

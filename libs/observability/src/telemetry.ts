@@ -1,3 +1,4 @@
+import type { BatchSpanProcessor, ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import { SpanRecorder } from './span-recorder.ts';
 
 export interface TelemetryOptions {
@@ -16,16 +17,18 @@ export interface TelemetryOptions {
 /** The telemetry of one instance. */
 export interface Telemetry {
   readonly spans: SpanRecorder;
-  /** Spans that were not exported since the start: the collector did not answer, or there were too many at a time. */
+  /** Spans that were not exported since the start: the collector refused them or did not answer, or too many were waiting. */
   readonly lost: number;
   /** Exports what has ended, and stops. Waits for a few seconds at most. Never throws. */
   close(): Promise<void>;
 }
 
+type ExportResult = Parameters<Parameters<SpanExporter['export']>[1]>[0];
+
 /** Spans that wait for their export; further ones are dropped, so that a missing collector costs no memory. */
 const maxWaiting = 4_096;
 const maxBatch = 512;
-/** A collector that does not answer must not keep an instance from ending. */
+/** A collector that does not answer must not keep an instance from ending: all batches end at the same time. */
 const exportTimeoutMs = 3_000;
 /** Longer values are cut: statements and ids are shorter. */
 const maxValueLength = 2_000;
@@ -47,7 +50,7 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
     headers,
     timeoutMillis: exportTimeoutMs,
   });
-  const counted = new CountingExporter(exporter);
+  const queue = new BoundedQueue(exporter, exportEvery, BatchSpanProcessor);
   const provider = new TracerProvider({
     resource: resourceFromAttributes({
       'service.name': service,
@@ -55,52 +58,61 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
       'service.instance.id': instance,
     }),
     spanLimits: { attributeValueLengthLimit: maxValueLength },
-    spanProcessors: [
-      new BatchSpanProcessor({
-        exporter: counted,
-        maxQueueSize: maxWaiting,
-        maxExportBatchSize: maxBatch,
-        scheduledDelayMillis: exportEvery,
-        exportTimeoutMillis: exportTimeoutMs,
-      }),
-    ],
+    spanProcessors: [queue],
   });
   return {
     spans: new SpanRecorder(provider.getTracer('jogakbo', version)),
     get lost() {
-      return counted.lost;
+      return queue.lost;
     },
     close: () => provider.shutdown().catch(() => undefined),
   };
 }
 
-interface Exporter<S> {
-  export(spans: S[], callback: (result: { code: number; error?: Error }) => void): void;
-  forceFlush?(): Promise<void>;
-  shutdown(): Promise<void>;
-}
-
-/** Counts the spans of failed exports. */
-class CountingExporter<S> implements Exporter<S> {
+/** Hands ended spans to the SDK's batches, and counts those that do not arrive: the SDK drops them silently. */
+class BoundedQueue implements SpanProcessor {
   lost = 0;
-  readonly #exporter: Exporter<S>;
+  #waiting = 0;
+  readonly #batches: SpanProcessor;
 
-  constructor(exporter: Exporter<S>) {
-    this.#exporter = exporter;
-  }
-
-  export(spans: S[], callback: (result: { code: number; error?: Error }) => void): void {
-    this.#exporter.export(spans, (result) => {
-      if (result.code !== 0) this.lost += spans.length;
-      callback(result);
+  /** @param Batches that of the SDK, which is loaded when it is needed */
+  constructor(exporter: SpanExporter, exportEvery: number, Batches: typeof BatchSpanProcessor) {
+    this.#batches = new Batches({
+      exporter: {
+        export: (spans, done) => exporter.export(spans, (result) => done(this.#count(spans.length, result))),
+        shutdown: () => exporter.shutdown(),
+      },
+      maxQueueSize: maxWaiting,
+      maxExportBatchSize: maxBatch,
+      scheduledDelayMillis: exportEvery,
+      exportTimeoutMillis: exportTimeoutMs,
     });
   }
 
+  #count(spans: number, result: ExportResult): ExportResult {
+    this.#waiting -= spans;
+    if (result.code !== 0) this.lost += spans;
+    return result;
+  }
+
+  onStart(): void {
+    // A span is of interest when it has ended.
+  }
+
+  onEnd(span: ReadableSpan): void {
+    if (this.#waiting >= maxWaiting) {
+      this.lost += 1;
+      return;
+    }
+    this.#waiting += 1;
+    this.#batches.onEnd(span);
+  }
+
   forceFlush(): Promise<void> {
-    return this.#exporter.forceFlush?.() ?? Promise.resolve();
+    return this.#batches.forceFlush();
   }
 
   shutdown(): Promise<void> {
-    return this.#exporter.shutdown();
+    return this.#batches.shutdown();
   }
 }

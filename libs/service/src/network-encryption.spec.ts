@@ -17,6 +17,7 @@ describe('outside local mode', () => {
   it.each([
     ['RABBITMQ_URL', 'amqp://shop:hush@broker.example:5672', 'amqps://'],
     ['DATABASE_URL', 'postgres://shop:hush@db.example/shop', 'sslmode=verify-full'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://shop:hush@collector.example:4318', 'https://'],
   ])('a service does not start with %s=%s', async (name, address, tls) => {
     const opening = open({ [name]: address });
     await expect(opening).rejects.toThrow(

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { findFreePort } from '@jogakbo/cli/src/supervisor/ports.ts';
@@ -161,6 +161,20 @@ export class Store extends Jogakbo {
       body,
       headers: { 'idempotency-key': key, prefer: 'wait=20' },
     });
+  }
+
+  /** A new member buys a new product in a trace of its own. */
+  async buyInTrace(): Promise<{ traceId: string; email: string; order: Answer['body'] }> {
+    const { token, email } = await this.createMember();
+    const traceId = randomBytes(16).toString('hex');
+    const traceparent = `00-${traceId}-${'b'.repeat(16)}-01`;
+    const { status, text, body } = await this.call('POST', '/v1/orders', {
+      token,
+      body: this.buildOrder(await this.createProduct(1)),
+      headers: { 'idempotency-key': randomUUID(), prefer: 'wait=20', traceparent },
+    });
+    if (status !== 201) throw new Error(text);
+    return { traceId, email, order: body };
   }
 
   async readStatus(token: string, orderId: string): Promise<string> {

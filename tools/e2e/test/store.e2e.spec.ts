@@ -23,7 +23,7 @@ afterAll(async () => {
 purchase(store);
 invalidPurchase(store);
 killedService(store);
-operators(store);
+operators(store, collector);
 operatorsViews(store);
 traces(store, collector);
 trust(store);

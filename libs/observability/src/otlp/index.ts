@@ -7,4 +7,3 @@ export {
   type ReceivedSpan,
   type ReceivedTraces,
 } from './decode-traces.ts';
-export { TraceRequest, TraceResponse } from './trace-schema.ts';

@@ -37,11 +37,8 @@ message AnyValue {
 }
 message ArrayValue { repeated AnyValue values = 1; }
 message KeyValueList { repeated KeyValue values = 1; }
-message ExportTraceServiceResponse { PartialSuccess partialSuccess = 1; }
-message PartialSuccess { int64 rejectedSpans = 1; string errorMessage = 2; }
 `;
 
-const { root } = protobuf.parse(schema, { keepCase: true });
-
-export const TraceRequest = root.lookupType('ExportTraceServiceRequest');
-export const TraceResponse = root.lookupType('ExportTraceServiceResponse');
+export const TraceRequest = protobuf
+  .parse(schema, { keepCase: true })
+  .root.lookupType('ExportTraceServiceRequest');

@@ -1,4 +1,3 @@
-import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { until } from '../../src/jogakbo.ts';
 import { type Store } from '../../src/store.ts';
@@ -6,17 +5,7 @@ import { type Store } from '../../src/store.ts';
 export const operatorsViews = (store: Store) =>
   describe('an operator', () => {
     it('sees the log of one request over all services by its trace id', async () => {
-      const trace = randomBytes(16).toString('hex');
-      const { token } = await store.createMember();
-      const { status } = await store.call('POST', '/v1/orders', {
-        token,
-        body: store.buildOrder(await store.createProduct(1)),
-        headers: {
-          ...{ 'idempotency-key': randomUUID(), prefer: 'wait=20' },
-          traceparent: `00-${trace}-${'b'.repeat(16)}-01`,
-        },
-      });
-      expect(status).toBe(201);
+      const { traceId: trace } = await store.buyInTrace();
       const lines = await until(async () => {
         const { output } = await store.run(['logs', '--trace', trace.slice(0, 12), '--json']);
         return output.includes('notifications.send-mail ok') && output.trim().split('\n');

@@ -12,6 +12,7 @@ import { withDeadQueues } from '@jogakbo/cli/src/dead-letters/dead-queue.ts';
 import { administratorLogin } from '@jogakbo/cli/src/backing/backing-service.ts';
 import { openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getBrokerUrl, getDatabaseUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
+import type { SpanCollector } from '@jogakbo/testing/span-collector';
 import { until } from '../../src/jogakbo.ts';
 import { type Store } from '../../src/store.ts';
 
@@ -20,7 +21,7 @@ interface Groups {
   groups: { group: string; service: string; type: string; cause: string; count: number; ids: string[] }[];
 }
 
-export const operators = (store: Store) =>
+export const operators = (store: Store, collector: SpanCollector) =>
   describe('an operator', () => {
     let broker: ChannelModel;
     let inventory: pg.Client;
@@ -150,6 +151,16 @@ export const operators = (store: Store) =>
         expect(await store.run(['dead', 'replay', id, '--yes'])).toMatchObject({ code: 0 });
         await until(async () => (await store.readAvailable(productId)) === 42);
         await waitForDead(0);
+        // Both attempts are in the trace of the first sender.
+        const listOutcomes = () =>
+          collector
+            .getTrace('a'.repeat(32))
+            .filter(
+              ({ kind, attributes }) => kind === 'consumer' && attributes['messaging.message.id'] === id,
+            )
+            .map(({ attributes }) => attributes['jogakbo.message.outcome']);
+        await until(() => listOutcomes().length === 2);
+        expect(listOutcomes()).toEqual(['rejection', 'ok']);
 
         // The same message again, as after a crash between its publisher confirm and the removal of the dead letter.
         const copy = JSON.stringify({

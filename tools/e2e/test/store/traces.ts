@@ -1,4 +1,3 @@
-import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { ReceivedSpan } from '@jogakbo/observability/otlp';
 import { type SpanCollector } from '@jogakbo/testing/span-collector';
@@ -51,21 +50,11 @@ const declared = [
 export const traces = (store: Store, collector: SpanCollector) =>
   describe('the traces of the store', () => {
     it('show all services that took part in a purchase, in one tree', async () => {
-      const trace = randomBytes(16).toString('hex');
-      const { token, email } = await store.createMember();
-      const { status, body: order } = await store.call('POST', '/v1/orders', {
-        token,
-        body: store.buildOrder(await store.createProduct(1)),
-        headers: {
-          ...{ 'idempotency-key': randomUUID(), prefer: 'wait=20' },
-          traceparent: `00-${trace}-${'b'.repeat(16)}-01`,
-        },
-      });
-      expect(status).toBe(201);
+      const { traceId, email, order } = await store.buyInTrace();
       // Each service exports once a second.
       const last = 'notifications process notifications.send-mail';
       const spans = await until(() => {
-        const all = collector.getTrace(trace);
+        const all = collector.getTrace(traceId);
         const edges = listEdges(all);
         const roots = edges.filter((edge) => !edge.includes(' > '));
         return edges.some((edge) => edge.endsWith(last)) && roots.length === 1 && all;
