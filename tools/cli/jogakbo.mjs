@@ -289,7 +289,12 @@ const main = first.endsWith('.ts') ? [first, ...rest] : ['tools/cli/src/main.ts'
 main[0] = join(root, main[0]);
 // A small young generation limits the memory of the supervisor, which runs as long as the store.
 const flags = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
-const child = spawn(findWorkspaceNode(), [...flags, ...main], { stdio: 'inherit' });
+// Also compileCache of src/workspace.ts.
+const compileCache = process.env.NODE_COMPILE_CACHE ?? join(root, '.jogakbo', 'compile-cache');
+const child = spawn(findWorkspaceNode(), [...flags, ...main], {
+  stdio: 'inherit',
+  env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+});
 onStop = (signal) => child.kill(signal);
 child.on('error', (error) => {
   console.error(`Could not start Node: ${error.message}`);

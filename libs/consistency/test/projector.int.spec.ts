@@ -106,6 +106,8 @@ describe('the projector', () => {
     await old.waitUntilCurrent('counts', 5_000);
     const young = await startInstance(createCounts(2));
     await appendEvents(1);
+    await old.waitUntilCurrent('counts', 5_000);
+    // Time in which the young instance could change the rows.
     await sleep(700);
     expect(await readRows()).toEqual([{ id: 'a', of_shape_1: 4 }]);
     await old.stop();

@@ -6,7 +6,7 @@ import { findFreePort } from '@jogakbo/cli/src/supervisor/ports.ts';
 import { type Row } from '@jogakbo/cli/src/commands/ps.ts';
 import { readRun, type ServiceRecord } from '@jogakbo/cli/src/supervisor/run-record.ts';
 import { openState } from '@jogakbo/cli/src/supervisor/state.ts';
-import { nodePath, root } from '@jogakbo/cli/src/workspace.ts';
+import { compileCache, nodePath, root } from '@jogakbo/cli/src/workspace.ts';
 
 export interface Outcome {
   code: number | null;
@@ -41,6 +41,7 @@ export class Jogakbo {
         PORT: String(this.port),
         JOGAKBO_BROKER: 'local',
         NO_COLOR: '1',
+        NODE_COMPILE_CACHE: compileCache,
         ...env,
       },
     });

@@ -13,7 +13,7 @@ import { Store } from '../src/store.ts';
 const store = new Store();
 
 // A long timeout, because a busy machine must not change the responses.
-beforeAll(() => store.start([], { REQUEST_TIMEOUT: '30000' }), 180_000);
+beforeAll(() => store.start(['--dense', '--no-seed'], { REQUEST_TIMEOUT: '30000' }), 180_000);
 afterAll(() => store.remove());
 
 // Runs first, because it needs a recent sign-in of the operator.

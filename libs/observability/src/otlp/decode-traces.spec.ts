@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeTraces, UnreadableTelemetry } from './decode-traces.ts';
-import { TraceRequest } from './trace-schema.ts';
+import { decodeTraces } from './decode-traces.ts';
+import { TraceRequest } from './schema.ts';
+import { UnreadableTelemetry } from './wire.ts';
 
 const span = {
   traceId: '0af7651916cd43dd8448eb211c80319c',

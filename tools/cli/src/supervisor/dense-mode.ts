@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ServiceRecord } from './run-record.ts';
 import {
@@ -12,19 +13,24 @@ import { type App, compileCache, nodePath, root } from '../workspace.ts';
 /** The name of the process of dense mode, and of the log of its lines that belong to no service. */
 export const denseName = 'dense';
 
-/** What the shared process needs of the user's environment. Each service gets its own environment in the request to start it. */
+/** What a shared process needs of the user's environment. Each service gets its own environment in the request to start it. */
 const passed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS'];
 
-/** Prepares the one process of dense mode. */
-export function prepareDenseHost({ state }: Pick<LaunchContext, 'state'>, user = process.env): LaunchCommand {
+const toolsFolder = join(import.meta.dirname, '..', '..', '..');
+
+/** Prepares a process for several services. @param host file of this folder that runs them */
+export function prepareHost(
+  host: string,
+  flags: readonly string[],
+  { state }: Pick<LaunchContext, 'state'>,
+  user = process.env,
+): LaunchCommand {
   return {
     command: nodePath(),
     args: [
-      '--max-semi-space-size=8',
-      '--max-old-space-size=512',
-      '--expose-gc',
-      '--import=./tools/delivery/src/source-maps.mjs',
-      'tools/cli/src/supervisor/dense-host.mjs',
+      ...flags,
+      `--import=${join(toolsFolder, 'delivery', 'src', 'source-maps.mjs')}`,
+      join(import.meta.dirname, host),
     ],
     cwd: root,
     env: {
@@ -35,6 +41,12 @@ export function prepareDenseHost({ state }: Pick<LaunchContext, 'state'>, user =
       JOGAKBO_HOME: state.folder,
     },
   };
+}
+
+/** Prepares the one process of dense mode. */
+export function prepareDenseHost(context: Pick<LaunchContext, 'state'>, user = process.env): LaunchCommand {
+  const flags = ['--max-semi-space-size=8', '--max-old-space-size=512', '--expose-gc'];
+  return prepareHost('dense-host.mjs', flags, context, user);
 }
 
 /** Prepares one service of dense mode. It has few users, so it needs few connections to its database. */

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../terminal/cli-error.ts';
 import { type ServiceDatabase } from '../backing/postgres/service-databases.ts';
+import { prepareHost } from './dense-mode.ts';
 import { type LaunchCommand, prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { settingsErrorCode } from './service-process.ts';
 import { createSettingsError } from './start-errors.ts';
@@ -41,6 +42,85 @@ export function migrate(
   });
 }
 
+/** A service with pending migrations. */
+interface Pending {
+  name: string;
+  launch: LaunchCommand;
+}
+
+/** How the migrations of one service ended. */
+interface Ended {
+  name: string;
+  code: number | null;
+  lines: string[];
+}
+
+/**
+ * Runs the migrations of several services in one process: each by itself would take seconds to load the same libraries.
+ * Ends after the first failure.
+ * @yields each service that ends, in their order
+ * @throws AbortError
+ */
+export async function* migrateTogether(
+  pending: readonly Pending[],
+  host: LaunchCommand,
+  report: (text: string) => void,
+  abort: AbortSignal,
+): AsyncGenerator<Ended> {
+  // A service may end the process: the next ones then run in another.
+  for (let ended: Ended[] = [], rest = pending; rest.length > 0; rest = rest.slice(ended.length)) {
+    ended = await runHost(rest, host, report, abort);
+    abort.throwIfAborted();
+    yield* ended;
+    if (ended.at(-1)!.code !== 0) return;
+  }
+}
+
+/** @returns the services that ran in the process. All but the last succeeded. */
+function runHost(
+  pending: readonly Pending[],
+  { command, args, cwd, env }: LaunchCommand,
+  report: (text: string) => void,
+  abort: AbortSignal,
+): Promise<Ended[]> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], signal: abort });
+    const began: string[] = [];
+    let output = '';
+    child.stdout!.on('data', (data) => (output += data));
+    child.stderr!.on('data', (data) => (output += data));
+    child.on('message', ({ began: name }: { began: string }) =>
+      // After the output that arrived together with this message.
+      setImmediate(() => {
+        began.push(name);
+        output = '';
+        report(`migrating ${name}`);
+        if (child.connected) child.send({});
+      }),
+    );
+    const end = (code: number | null, text: string) => {
+      const names = began.length > 0 ? began : [pending[0]!.name];
+      const last = names.length - 1;
+      resolve(
+        names.map((name, index) =>
+          index < last ? { name, code: 0, lines: [] } : { name, code, lines: text.trim().split('\n') },
+        ),
+      );
+    };
+    child.on('error', (error) => end(127, error.message));
+    child.on('close', (code) => end(code, output));
+    child.send(
+      pending.map(({ name, launch }) => ({
+        name,
+        cwd: launch.cwd,
+        main: launch.args.at(-1)!,
+        env: launch.env,
+      })),
+      () => undefined, // a process that does not start is reported above
+    );
+  });
+}
+
 /** Runs the pending migrations of each service. Skips services whose build and database are unchanged since the last run. */
 export async function runMigrations(
   apps: readonly App[],
@@ -51,31 +131,30 @@ export async function runMigrations(
 ): Promise<string> {
   const path = join(context.state.folder, 'migrations.json');
   const done = readJson<Record<string, string>>(path) ?? {};
-  const pending = apps
-    .filter((app) => app.hasDatabase)
-    .map((app) => ({
-      app,
-      key: `${databases[app.name]!.identity} ${hashFolder(join(app.folder, 'dist'))}`,
-    }))
-    .filter(({ app, key }) => done[app.name] !== key);
-  const queue = [...pending];
-  const worker = async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) {
-      const { app, key } = next;
-      report(`migrating ${app.name}`);
-      const { code, lines } = await migrate(prepareLaunch(app, context), abort);
-      abort.throwIfAborted();
-      if (code === settingsErrorCode) throw createSettingsError([{ service: app.name, errorLines: lines }]);
-      if (code !== 0) {
-        throw new CliError(`The migrations of ${app.name} failed with exit code ${code}.`, {
-          details: lines.slice(-20),
-          remedies: [`fix apps/${app.name}/migrations; none of the pending migrations is applied`],
-        });
-      }
-      done[app.name] = key;
-      writeJson(path, done);
-    }
-  };
-  await Promise.all([worker(), worker()]);
-  return pending.length ? `migrated ${pending.map(({ app }) => app.name).join(', ')}` : 'nothing to migrate';
+  const keys = new Map(
+    apps
+      .filter((app) => app.hasDatabase)
+      .map((app) => [app, `${databases[app.name]!.identity} ${hashFolder(join(app.folder, 'dist'))}`]),
+  );
+  const pending = [...keys]
+    .filter(([{ name }, key]) => done[name] !== key)
+    .map(([app, key]) => ({ name: app.name, key, launch: prepareLaunch(app, context) }));
+  if (pending.length === 0) return 'nothing to migrate';
+  const host = prepareHost('migration-host.mjs', [], context);
+  for await (const { name, code, lines } of migrateTogether(pending, host, report, abort)) {
+    assertMigrated(name, code, lines);
+    done[name] = pending.find((one) => one.name === name)!.key;
+    writeJson(path, done);
+  }
+  return `migrated ${pending.map(({ name }) => name).join(', ')}`;
+}
+
+/** @throws CliError */
+function assertMigrated(name: string, code: number | null, lines: string[]): void {
+  if (code === settingsErrorCode) throw createSettingsError([{ service: name, errorLines: lines }]);
+  if (code === 0) return;
+  throw new CliError(`The migrations of ${name} failed with exit code ${code}.`, {
+    details: lines.slice(-20),
+    remedies: [`fix apps/${name}/migrations; none of the pending migrations is applied`],
+  });
 }
