@@ -1,6 +1,6 @@
 import Sequencer from '@jest/test-sequencer';
 
-const longest = ['security', 'tls', 'store', 'operations', 'fallbacks'];
+const longest = ['store', 'dense-store', 'tls', 'operations', 'fallbacks'];
 
 const rank = ({ path }) => {
   const place = longest.findIndex((name) => /\/([\w-]+)\.(e2e|full)\.spec\.ts$/.exec(path)?.[1] === name);

@@ -17,7 +17,8 @@ const writeJson = (path: string, value: unknown) =>
 export function writeManifest(repository: string, folder: string, name: string): void {
   const manifest = readJson<Manifest>(join(repository, 'package.json'));
   const workspaces = ['apps/*', 'libs/*', 'libs/contracts/*', 'tools/*'];
-  const isKept = ([, command]: [string, string]) => !/tools\/(store|create)\/|--path |-w docs/.test(command);
+  const isKept = ([, command]: [string, string]) =>
+    !/tools\/(store|create)\/|--path |--prefix docs/.test(command);
   const scripts = Object.fromEntries(Object.entries(manifest.scripts).filter(isKept));
   writeJson(join(folder, 'package.json'), {
     ...manifest,

@@ -5,6 +5,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { root } from '@jogakbo/cli/src/workspace.ts';
+import { inFullRuns } from '@jogakbo/testing';
 import { Jogakbo, until } from '../src/jogakbo.ts';
 
 /** Milliseconds from a change of a source until the new instance is ready, if no other program uses the processors. */
@@ -141,16 +142,20 @@ describe('a service that runs alone', () => {
 });
 
 describe('a wrong stub', () => {
-  it('ends the start with the reason, and leaves no process', async () => {
-    const { code, output } = await workspace.run([
-      'serve',
-      'orders',
-      '--stub',
-      'catalog.quote-products=lost',
-    ]);
-    expect(code).toBe(1);
-    expect(output).toContain('The stubs of orders are wrong.');
-    expect(output).toContain('catalog.quote-products has no rejection lost: use one of ');
-    await until(() => listProcesses().length === 0, 10_000);
-  }, 250_000);
+  inFullRuns(
+    'ends the start with the reason, and leaves no process',
+    async () => {
+      const { code, output } = await workspace.run([
+        'serve',
+        'orders',
+        '--stub',
+        'catalog.quote-products=lost',
+      ]);
+      expect(code).toBe(1);
+      expect(output).toContain('The stubs of orders are wrong.');
+      expect(output).toContain('catalog.quote-products has no rejection lost: use one of ');
+      await until(() => listProcesses().length === 0, 10_000);
+    },
+    250_000,
+  );
 });

@@ -6,6 +6,7 @@ import generateMigration from '../src/migration/generator.ts';
 import generateProjection from '../src/projection/generator.ts';
 import generateCommand from '../src/request/command.ts';
 import generateQuery from '../src/request/query.ts';
+import generateSaga from '../src/saga/generator.ts';
 import generateService from '../src/service/generator.ts';
 import { installProjects } from '../src/workspace-packages.ts';
 import { PlatformCopy } from './platform-copy.ts';
@@ -22,7 +23,7 @@ async function generate<Options>(
   flushChanges(workspace.root, tree.listChanges());
 }
 
-it('all generated parts pass their integration tests unedited', async () => {
+it('all generated parts pass their unit and integration tests unedited', async () => {
   const service = 'letters';
   await generate(generateService, { name: service });
   // `order` is a reserved word of SQL.
@@ -31,6 +32,7 @@ it('all generated parts pass their integration tests unedited', async () => {
   installProjects(workspace.root, folders);
   await generate(generateCommand, { service, name: 'send-letter' });
   await generate(generateQuery, { service, name: 'get-letter' });
+  await generate(generateSaga, { service, name: 'follow-up', event: 'letters.letter-added' });
   await generate(generateEvent, { service, name: 'letter-added', handledBy: 'audit' });
   await generate(generateProjection, {
     service: 'audit',
@@ -42,15 +44,18 @@ it('all generated parts pass their integration tests unedited', async () => {
     name: 'letter-colour',
     up: 'ALTER TABLE letter ADD colour text',
   });
-  const { code, output } = await workspace.run(process.execPath, [
+  const nodeFlags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
+  const runJest = (config: string) => [
+    ...[...nodeFlags, 'node_modules/jest/bin/jest.js', '--config', config],
+    ...['--roots', 'apps/letters', 'apps/audit'],
+  ];
+  const unit = await workspace.run(process.execPath, runJest('jest.config.mjs'));
+  expect(unit.code === 0 ? 'well' : unit.output).toBe('well');
+  expect(unit.output).toContain('Test Suites: 3 passed');
+  const integration = await workspace.run(process.execPath, [
     ...['tools/cli/src/main.ts', 'with-backing-services', '--', process.execPath],
-    ...[
-      '--experimental-vm-modules',
-      '--disable-warning=ExperimentalWarning',
-      'node_modules/jest/bin/jest.js',
-    ],
-    ...['--config', 'jest.integration.config.mjs', '--roots', 'apps/letters', 'apps/audit'],
+    ...runJest('jest.integration.config.mjs'),
   ]);
-  expect(code === 0 ? 'well' : output).toBe('well');
-  expect(output).toContain('Test Suites: 6 passed');
+  expect(integration.code === 0 ? 'well' : integration.output).toBe('well');
+  expect(integration.output).toContain('Test Suites: 8 passed');
 }, 600_000);

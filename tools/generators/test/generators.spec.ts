@@ -222,8 +222,8 @@ describe('in a workspace', () => {
     },
   );
 
-  it('everything is built, and passes its unit tests', async () => {
-    expectSuccess(await workspace.nx('run-many', '-t', 'build,test', '-p', 'letters,audit'));
+  it('everything is built', async () => {
+    expectSuccess(await workspace.nx('run-many', '-t', 'build', '-p', 'letters,audit'));
     const { contracts } = JSON.parse(workspace.read('apps/letters/dist/bus.json')) as {
       contracts: { name: string }[];
     };

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { accessMatrix } from './security/access-matrix.ts';
+import { oneProcess } from './dense-mode/one-process.ts';
+import { recovery } from './dense-mode/recovery.ts';
 import { forgedTokens } from './security/forged-tokens.ts';
 import { hostileConnections } from './security/hostile-connections.ts';
 import { hostileInput } from './security/hostile-input.ts';
@@ -16,7 +18,8 @@ const store = new Store();
 beforeAll(() => store.start(['--dense', '--no-seed'], { REQUEST_TIMEOUT: '30000' }), 180_000);
 afterAll(() => store.remove());
 
-// Runs first, because it needs a recent sign-in of the operator.
+oneProcess(store);
+// Runs before the others, because it needs a recent sign-in of the operator.
 secretsAtRest(store);
 accessMatrix(store);
 forgedTokens(store);
@@ -25,3 +28,4 @@ hostileConnections(store);
 hostileInput(store);
 refreshes(store);
 randomRequests(store);
+recovery(store);
