@@ -28,7 +28,7 @@ export function arrangeColumns(columns: readonly Column[], links: readonly Link[
   const count = [...listSwaps(best, 1)].length;
   for (let swaps = 1; swaps <= 3 && count ** swaps <= maxCandidates; swaps += 1) {
     for (const candidate of listSwaps(best, swaps)) {
-      const cost = computeCost(candidate, links);
+      const cost = computeCost(candidate, links, bestCost);
       if (cost >= bestCost) continue;
       [best, bestCost, swaps] = [candidate, cost, 0];
       break;
@@ -69,12 +69,14 @@ const listPairs = (length: number): [number, number][] =>
 
 const swap = <T>(all: readonly T[], a: number, b: number): T[] => all.with(a, all[b]!).with(b, all[a]!);
 
-function computeCost(columns: readonly Column[], links: readonly Link[]): number {
+/** @param limit a cost that is not lower is not of interest: the rest of it is not computed */
+function computeCost(columns: readonly Column[], links: readonly Link[], limit = Infinity): number {
   const places = locateServices(columns);
   const lines = links.map(({ from, to }): Segment => [places.get(from)!, places.get(to)!]);
   const isEnd = (point: Point, [from, to]: Segment) => point === from || point === to;
   let cost = 0;
   for (const [index, line] of lines.entries()) {
+    if (cost >= limit) return cost;
     const [from, to] = line;
     cost += Math.hypot(to.x - from.x, to.y - from.y) / pitch.y;
     for (const box of places.values()) if (!isEnd(box, line) && crossesBox(line, box)) cost += 50;
@@ -100,7 +102,9 @@ function crossesBox(line: Segment, { x, y }: Point): boolean {
 }
 
 function doCross([a, b]: Segment, [c, d]: Segment): boolean {
-  const getSide = (p: Point, q: Point, r: Point) =>
-    Math.sign((q.x - p.x) * (r.y - p.y) - (q.y - p.y) * (r.x - p.x));
   return getSide(a, b, c) !== getSide(a, b, d) && getSide(c, d, a) !== getSide(c, d, b);
 }
+
+/** 1 or -1 for a point on one side of the line through `p` and `q`, 0 for one on it. */
+const getSide = (p: Point, q: Point, r: Point): number =>
+  Math.sign((q.x - p.x) * (r.y - p.y) - (q.y - p.y) * (r.x - p.x));
