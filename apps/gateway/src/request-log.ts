@@ -1,4 +1,4 @@
-import { Metrics } from '@jogakbo/service';
+import { Metrics, toExemplar } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
 import { Histogram } from 'prom-client';
 import type { RequestContext } from './request-context.ts';
@@ -18,6 +18,7 @@ export class RequestLog {
       labelNames: ['route', 'method', 'status'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers: [metrics.registry],
+      enableExemplars: true,
     });
   }
 
@@ -25,7 +26,11 @@ export class RequestLog {
   logRequest(context: RequestContext): void {
     const { method, route, status, traceId, requestId, memberId } = context;
     const milliseconds = performance.now() - context.startedAt;
-    this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
+    this.#seconds.observe({
+      labels: { route, method, status: String(status) },
+      value: milliseconds / 1_000,
+      exemplarLabels: toExemplar(traceId),
+    });
     if (unlogged.has(route) || context.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;
     const line = {

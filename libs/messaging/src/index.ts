@@ -30,7 +30,14 @@ export {
   type SpanStart,
 } from './spans.ts';
 export { exchanges, queues } from './topology.ts';
-export { childTrace, childTraceparent, getTraceId, readTrace, type TraceContext } from './trace-context.ts';
+export {
+  childTrace,
+  childTraceparent,
+  getSpanId,
+  getTraceId,
+  readTrace,
+  type TraceContext,
+} from './trace-context.ts';
 export type { Incoming } from './decoding.ts';
 export { encodeEvent, encodeRequest, getSubject } from './encoding.ts';
 export { BrokerDisconnected, RemoteFault } from './faults.ts';

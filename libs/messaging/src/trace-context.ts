@@ -34,6 +34,10 @@ function parseTraceparent(text: string | undefined): { traceId: string; flags: s
 export const getTraceId = (traceparent: string | undefined): string | undefined =>
   parseTraceparent(traceparent)?.traceId;
 
+/** The id of the current span of a W3C traceparent, or undefined if it is malformed. */
+export const getSpanId = (traceparent: string | undefined): string | undefined =>
+  parseTraceparent(traceparent) && traceparent!.split('-')[2];
+
 /** Creates a child traceparent with the flags of its parent, or a new trace if the parent is missing or malformed. */
 export function childTraceparent(parent?: string): string {
   const { traceId, flags } = parseTraceparent(parent) ?? { traceId: randomHex(32), flags: newFlags };

@@ -1,7 +1,14 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { decodeTraces, type ReceivedSpan } from './otlp/decode-traces.ts';
+import {
+  decodeLogs,
+  decodeMetrics,
+  decodeTraces,
+  type ReceivedLog,
+  type ReceivedPoint,
+  type ReceivedSpan,
+} from './otlp/index.ts';
 import { openTelemetry, type Telemetry } from './telemetry.ts';
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';
@@ -17,18 +24,23 @@ describe('telemetry', () => {
   let status: number;
   let telemetry: Telemetry;
   const received: ReceivedSpan[] = [];
+  const logs: ReceivedLog[] = [];
+  const points: ReceivedPoint[] = [];
   const requests: { url: string | undefined; type: string | undefined; key: unknown }[] = [];
 
   beforeEach(async () => {
     status = 200;
-    received.length = requests.length = 0;
+    received.length = logs.length = points.length = requests.length = 0;
     server = createServer((request, response) => {
       const chunks: Buffer[] = [];
       const { url, headers } = request;
       requests.push({ url, type: headers['content-type'], key: headers['x-key'] });
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
-        received.push(...decodeTraces(Buffer.concat(chunks), 'protobuf').spans);
+        const body = Buffer.concat(chunks);
+        if (url === '/v1/traces') received.push(...decodeTraces(body, 'protobuf').spans);
+        if (url === '/v1/logs') logs.push(...decodeLogs(body, 'json').logs);
+        if (url === '/v1/metrics') points.push(...decodeMetrics(body, 'json').points);
         response.writeHead(status).end();
       });
     });
@@ -76,7 +88,7 @@ describe('telemetry', () => {
       },
     ]);
     expect(Math.abs(received[0]!.start - before)).toBeLessThan(5_000);
-    expect(telemetry.lost).toBe(0);
+    expect(telemetry.lost).toEqual({ spans: 0, logs: 0, metrics: 0 });
   });
 
   it('begins a new trace without a parent, and keeps its flags in the children', async () => {
@@ -115,17 +127,112 @@ describe('telemetry', () => {
     status = 400;
     telemetry.spans.start(what, parent).end();
     await telemetry.close();
-    expect(telemetry.lost).toBe(1);
+    expect(telemetry.lost.spans).toBe(1);
   });
 
   it('counts the spans that found too many others waiting', async () => {
     for (let count = 0; count < 5_000; count += 1) telemetry.spans.start(what, parent).end();
     await telemetry.close();
-    expect({ received: received.length, lost: telemetry.lost }).toEqual({ received: 4_096, lost: 904 });
+    expect({ received: received.length, lost: telemetry.lost.spans }).toEqual({ received: 4_096, lost: 904 });
+  });
+
+  it('exports the lines of a log with their trace and their error', async () => {
+    const line = {
+      time: 1_796_043_545_633,
+      service: 'tea',
+      instance: 'tea-1',
+      traceId,
+      spanId: 'b7ad6b7169203331',
+    };
+    const err = { type: 'EmptyPot', message: 'no water', stack: 'EmptyPot: no water\n    at brew' };
+    telemetry.logs.write(
+      JSON.stringify({ ...line, level: 50, msg: 'cannot brew', context: 'Pot', ms: 1.5, err }),
+    );
+    telemetry.logs.write(JSON.stringify({ ...line, level: 35, msg: 'brewed', cups: [1, null, 'two'] }));
+    await telemetry.close();
+    expect(requests).toEqual([{ url: '/v1/logs', type: 'application/json', key: 'secret' }]);
+    const common = { service: 'tea', instance: 'tea-1', version: '1.0.0', time: line.time, traceId };
+    expect(logs).toEqual([
+      {
+        ...{ ...common, spanId: line.spanId, severity: 'error', body: 'cannot brew' },
+        attributes: {
+          ...{ context: 'Pot', ms: 1.5, 'exception.type': 'EmptyPot', 'exception.message': 'no water' },
+          'exception.stacktrace': err.stack,
+        },
+      },
+      { ...common, spanId: line.spanId, severity: 'info', body: 'brewed', attributes: { cups: [1, 'two'] } },
+    ]);
+  });
+
+  it('counts lines that cannot be exported, and goes on', async () => {
+    for (let count = 0; count < 5_000; count += 1) telemetry.logs.write('{"level":30,"msg":"drop"}');
+    expect(telemetry.lost.logs).toBe(904);
+    telemetry.logs.write('not JSON');
+    await telemetry.close();
+    expect(telemetry.lost.logs).toBe(905);
+    status = 503;
+    telemetry.logs.write('{"level":30,"msg":"drop"}');
+    await telemetry.close();
+    expect(telemetry.lost.logs).toBe(906);
+  });
+
+  it('exports metrics of Prometheus, with exemplars', async () => {
+    const exemplar = { labelSet: { trace_id: traceId }, value: 0.7, timestamp: 1_796_043_545.5 };
+    const labels = { leaf: 'green', service: 'tea', version: '1.0.0' };
+    const family = { name: 'brewing_seconds', help: 'Time.', type: 'histogram' };
+    const bucket = (le: number | string, value: number) => ({
+      metricName: 'brewing_seconds_bucket',
+      labels: { ...labels, le },
+      value,
+    });
+    telemetry.exportMetrics(() =>
+      Promise.resolve([
+        { name: 'cups_total', help: 'Cups.', type: 'counter', values: [{ value: 3, labels }] },
+        {
+          name: 'pot_bytes',
+          help: 'Size.',
+          type: 'gauge',
+          values: [
+            { value: 0.5, labels: {} },
+            { value: NaN, labels },
+          ],
+        },
+        {
+          ...family,
+          values: [
+            { ...bucket(0.1, 1), exemplar: null },
+            { ...bucket(1, 3), exemplar },
+            bucket('+Inf', 4),
+            { metricName: 'brewing_seconds_sum', labels, value: 2.5 },
+            { metricName: 'brewing_seconds_count', labels, value: 4 },
+          ],
+        },
+      ]),
+    );
+    await telemetry.close();
+    expect(points).toMatchObject([
+      { metric: 'cups_total', kind: 'counter', unit: '1', value: 3, attributes: { leaf: 'green' } },
+      { metric: 'pot_bytes', kind: 'gauge', unit: 'By', value: 0.5, service: 'tea', instance: 'tea-1' },
+      {
+        ...{ metric: 'brewing_seconds', kind: 'histogram', unit: 's', description: 'Time.', value: 2.5 },
+        buckets: { bounds: [0.1, 1], counts: [1, 2, 1] },
+        exemplars: [{ value: 0.7, time: 1_796_043_545_500, traceId }],
+      },
+    ]);
+    expect(points).toHaveLength(3);
+    expect(points[0]!.attributes).toEqual({ leaf: 'green' });
+  });
+
+  it('counts exports of metrics that fail', async () => {
+    telemetry.exportMetrics(() => Promise.reject(new Error('the database is away')));
+    await telemetry.close();
+    expect(telemetry.lost.metrics).toBe(1);
   });
 
   it('closes in time with a collector that does not answer', async () => {
     server.removeAllListeners('request');
+    telemetry.logs.write('{"level":30,"msg":"drop"}');
+    telemetry.exportMetrics(() => Promise.resolve([]));
     for (let count = 0; count < 4_000; count += 1) telemetry.spans.start(what, parent).end();
     const began = performance.now();
     await telemetry.close();
@@ -139,7 +246,7 @@ describe('telemetry', () => {
     const began = performance.now();
     await telemetry.close();
     expect(performance.now() - began).toBeLessThan(8_000);
-    expect(telemetry.lost).toBe(1);
+    expect(telemetry.lost.spans).toBe(1);
     server.listen(0, '127.0.0.1');
   });
 });

@@ -1,4 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchSpanProcessor, ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
+import { LogExporter } from './log-exporter.ts';
+import { MetricExporter, type MetricFamily } from './metric-exporter.ts';
+import { OtlpSender, toWireAttributes } from './otlp-sender.ts';
 import { SpanRecorder } from './span-recorder.ts';
 
 export interface TelemetryOptions {
@@ -10,15 +14,29 @@ export interface TelemetryOptions {
   endpoint: string;
   /** Sent with each export, such as an authorization. */
   headers?: Record<string, string>;
-  /** Milliseconds between exports. A full batch is sent at once. */
+  /** Milliseconds between exports of spans and logs. A full batch is sent at once. */
   exportEvery?: number;
+  /** Milliseconds between exports of metrics. */
+  exportMetricsEvery?: number;
+}
+
+/** What was not exported since the start: the collector refused it or did not answer, or too much was waiting. */
+export interface Lost {
+  spans: number;
+  /** Lines. */
+  logs: number;
+  /** Exports of all metrics. */
+  metrics: number;
 }
 
 /** The telemetry of one instance. */
 export interface Telemetry {
   readonly spans: SpanRecorder;
-  /** Spans that were not exported since the start: the collector refused them or did not answer, or too many were waiting. */
-  readonly lost: number;
+  /** Exports the lines of a log, as pino writes them. */
+  readonly logs: { write(line: string): void };
+  readonly lost: Lost;
+  /** Exports these metrics again and again, until it is closed. Called once. */
+  exportMetrics(read: () => Promise<MetricFamily[]>): void;
   /** Exports what has ended, and stops. Waits for a few seconds at most. Never throws. */
   close(): Promise<void>;
 }
@@ -30,12 +48,15 @@ const maxWaiting = 4_096;
 const maxBatch = 512;
 /** A collector that does not answer must not keep an instance from ending: all batches end at the same time. */
 const exportTimeoutMs = 3_000;
+/** The export that runs already, and the last one. */
+const closeTimeoutMs = exportTimeoutMs + 1_000;
 /** Longer values are cut: statements and ids are shorter. */
 const maxValueLength = 2_000;
 
 /**
- * Exports spans with OpenTelemetry's SDK, which is loaded only here: services without a collector do not need its memory.
- * A collector that is missing or slow loses spans and nothing else.
+ * Exports traces, logs and metrics to a collector. One that is missing or slow loses telemetry and nothing else. The SDK of
+ * OpenTelemetry is loaded only here: services without a collector do not need its memory. It exports the spans. Logs and
+ * metrics are those of pino and prom-client, which it does not read.
  */
 export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const [{ BatchSpanProcessor, TracerProvider }, { OTLPTraceExporter }, { resourceFromAttributes }] =
@@ -45,6 +66,8 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
       import('@opentelemetry/resources'),
     ]);
   const { service, version, instance, endpoint, headers = {}, exportEvery = 1_000 } = options;
+  const { exportMetricsEvery = 10_000 } = options;
+  const names = { 'service.name': service, 'service.version': version, 'service.instance.id': instance };
   const exporter = new OTLPTraceExporter({
     url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
     headers,
@@ -52,20 +75,27 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
   });
   const queue = new BoundedQueue(exporter, exportEvery, BatchSpanProcessor);
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({
-      'service.name': service,
-      'service.version': version,
-      'service.instance.id': instance,
-    }),
+    resource: resourceFromAttributes(names),
     spanLimits: { attributeValueLengthLimit: maxValueLength },
     spanProcessors: [queue],
   });
+  const sender = new OtlpSender(endpoint, headers, exportTimeoutMs);
+  const resource = { attributes: toWireAttributes(names) };
+  const logs = new LogExporter(sender, resource, exportEvery);
+  let metrics: MetricExporter | undefined;
   return {
     spans: new SpanRecorder(provider.getTracer('jogakbo', version)),
+    logs,
     get lost() {
-      return queue.lost;
+      return { spans: queue.lost, logs: logs.lost, metrics: metrics?.lost ?? 0 };
     },
-    close: () => provider.shutdown().catch(() => undefined),
+    exportMetrics(read) {
+      metrics = new MetricExporter(sender, resource, read, exportMetricsEvery);
+    },
+    async close() {
+      const last = [provider.shutdown(), logs.close(), metrics?.close()];
+      await Promise.race([Promise.allSettled(last), sleep(closeTimeoutMs, undefined, { ref: false })]);
+    },
   };
 }
 

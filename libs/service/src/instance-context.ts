@@ -45,13 +45,13 @@ export async function createInstanceContext(
   const platform = settings.get(PlatformSettings);
   const runningVersion = version ?? readServiceVersion(service, environment);
   const instance = `${service}-${randomUUIDv7().slice(-12)}`;
-  const log = createLog({ service, instance, level: platform.logLevel });
+  const telemetry = await openOwnTelemetry(platform, { service, version: runningVersion, instance });
+  const log = createLog({ service, instance, level: platform.logLevel }, undefined, telemetry?.logs);
   settings.onChange(() => (log.level = platform.logLevel));
   if (platform.plaintextNetwork === 'allow')
     log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
   const metrics = new Metrics(service, runningVersion);
-  const telemetry = await openOwnTelemetry(platform, { service, version: runningVersion, instance });
-  if (telemetry) metrics.watchTelemetry(telemetry);
+  if (telemetry) metrics.exportTo(telemetry);
   return {
     module,
     declaration,

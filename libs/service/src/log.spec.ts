@@ -33,6 +33,37 @@ describe('the log', () => {
     expect(JSON.stringify(lines)).not.toContain('geheim');
   });
 
+  it.each([
+    ['a text', 'kim@x.example has no cup', '[e-mail] has no cup'],
+    ['an error', new Error('550 <kim.su+1@mail.x.example>: unknown'), '550 <[e-mail]>: unknown'],
+    ['a text in another script', '도자기@한국.example', '[e-mail]'],
+    [
+      'no address',
+      'npm install @nestjs/core@12.5.1 for amqp://a:b@127',
+      'npm install @nestjs/core@12.5.1 for amqp://a:b@127',
+    ],
+  ])('never contains an e-mail address: %s', (_, message, expected) => {
+    nest.log({ err: message, at: message }, 'seen');
+    nest.error(message);
+    expect(lines[1]!['msg']).toBe(expected);
+    if (expected.includes('[e-mail]')) expect(JSON.stringify(lines)).not.toContain('@');
+  });
+
+  it('gives each line to its exporter too, with the span', () => {
+    const exported: string[] = [];
+    const log = createLog(
+      { service: 'loans', instance: 'loans-1', level: 'info' },
+      { write: () => undefined },
+      { write: (line) => void exported.push(line) },
+    );
+    withCall({ language: 'und', traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }, () =>
+      log.info('seen'),
+    );
+    expect(exported.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { msg: 'seen', traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
+    ]);
+  });
+
   it('omits the values of a failed database query', () => {
     const driverError = Object.assign(new Error('gone'), { detail: 'Key (email)=(kim@x.example)' });
     const failed = Object.assign(new Error('gone'), {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { currentCall, getTraceId, type HandledMessage } from '@jogakbo/messaging';
+import { currentCall, getSpanId, getTraceId, type HandledMessage } from '@jogakbo/messaging';
 import type { LoggerService } from '@nestjs/common';
-import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
+import { destination, pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 
 /** Names of fields that are never logged, at any place in an object. */
 const secrets = [
@@ -27,12 +27,14 @@ const getPaths = (name: string): string[] =>
   );
 
 /**
- * One JSON line per entry, each with the trace it belongs to.
+ * One JSON line per entry, each with the trace and the span it belongs to, without secrets and e-mail addresses.
  * @param to by default standard output
+ * @param exporter gets each line too
  */
 export function createLog(
   { service, instance, level }: { service: string; instance: string; level: string },
-  to?: DestinationStream,
+  to: DestinationStream = destination(1),
+  exporter?: DestinationStream,
 ): Logger {
   const options = {
     level,
@@ -40,12 +42,25 @@ export function createLog(
     serializers: { err: withoutData },
     redact: { paths: secrets.flatMap(getPaths), censor: '[secret]' },
     mixin: () => {
-      const traceId = getTraceId(currentCall()?.traceparent);
-      return traceId ? { traceId } : {};
+      const traceparent = currentCall()?.traceparent;
+      const traceId = getTraceId(traceparent);
+      return traceId ? { traceId, spanId: getSpanId(traceparent) } : {};
     },
   };
-  return pino(options, to);
+  const write = (text: string) => {
+    const line = maskAddresses(text);
+    to.write(line);
+    exporter?.write(line);
+  };
+  return pino(options, { write });
 }
+
+/** Texts from outside, such as messages of errors, may contain addresses. `@` in any other place is no local part and domain. */
+const address =
+  /[\p{L}\p{N}.!#$%&'*+/=?^_`{|}~-]{1,64}@[\p{L}\p{N}-]{1,63}(?:\.[\p{L}\p{N}-]{1,63})*\.\p{L}{2,63}/gu;
+
+const maskAddresses = (line: string): string =>
+  line.includes('@') ? line.replace(address, '[e-mail]') : line;
 
 /** Fields of a database error that contain values of the query. */
 const data = new Set(['parameters', 'detail', 'where', 'driverError']);

@@ -1,6 +1,18 @@
-import type { HandledMessage } from '@jogakbo/messaging';
-import { Controller, Get, Header, Inject, Injectable } from '@nestjs/common';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Telemetry } from '@jogakbo/observability';
+import { currentCall, getTraceId, type HandledMessage } from '@jogakbo/messaging';
+import { Controller, Get, Headers, Inject, Injectable, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import Negotiator from 'negotiator';
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  type Metric,
+  type OpenMetricsContentType,
+  Registry,
+  type RegistryContentType,
+} from 'prom-client';
 import type { DataSource } from 'typeorm';
 
 // One for the process: in dense mode each main.js contains its own copy of this library.
@@ -21,16 +33,33 @@ function getProcessMetrics(): Registry {
   return register;
 }
 
-/** The metrics of one instance, in Prometheus' format. Inject it to add your own to `registry`. */
+/** Exemplars need a registry of OpenMetrics. */
+function createRegistry(): Registry<OpenMetricsContentType> {
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(formats.openmetrics);
+  return registry;
+}
+
+/** The labels of an exemplar: the trace in which a value was measured. */
+export const toExemplar = (traceId: string | undefined): Record<string, string> =>
+  traceId ? { trace_id: traceId } : {};
+
+const formats = {
+  prometheus: Registry.PROMETHEUS_CONTENT_TYPE,
+  openmetrics: Registry.OPENMETRICS_CONTENT_TYPE,
+};
+
+/** The metrics of one instance. Inject it to add your own to `registry`. */
 @Injectable()
 export class Metrics {
-  readonly registry = new Registry();
+  readonly registry = createRegistry();
   readonly #handled = new Histogram({
     name: 'messages_handled_seconds',
     help: 'Time from the arrival of a message to its settlement.',
     labelNames: ['message', 'kind', 'outcome'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [this.registry],
+    enableExemplars: true,
   });
 
   readonly #unauthorized = new Counter({
@@ -40,8 +69,11 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #labels: Record<string, string>;
+
   constructor(service: string, version: string) {
-    this.registry.setDefaultLabels({ service, version });
+    this.#labels = { service, version };
+    this.registry.setDefaultLabels(this.#labels);
     // The registry of an instance adds its labels when it is read.
     const ofProcess = getProcessMetrics();
     for (const { name } of ofProcess.getMetricsAsArray())
@@ -49,21 +81,28 @@ export class Metrics {
   }
 
   readonly observeMessage = ({ name, kind, outcome, seconds }: HandledMessage): void => {
-    this.#handled.observe({ message: name, kind: kind ?? 'unknown', outcome }, seconds);
+    this.#handled.observe({
+      labels: { message: name, kind: kind ?? 'unknown', outcome },
+      value: seconds,
+      exemplarLabels: toExemplar(getTraceId(currentCall()?.traceparent)),
+    });
   };
 
   readonly countUnauthorizedSender = (kind: string): void => this.#unauthorized.inc({ kind });
 
-  /** Shows how many spans the collector did not get. */
-  watchTelemetry(telemetry: { readonly lost: number }): void {
+  /** Exports all metrics, and shows what the collector did not get. */
+  exportTo(telemetry: Telemetry): void {
     new Gauge({
-      name: 'telemetry_spans_lost',
-      help: 'Spans that could not be exported since the start.',
+      name: 'telemetry_lost',
+      help: 'Spans, log lines and exports of metrics that the collector did not get since the start.',
+      labelNames: ['signal'],
       registers: [this.registry],
       collect() {
-        this.set(telemetry.lost);
+        for (const [signal, count] of Object.entries(telemetry.lost)) this.set({ signal }, count);
       },
     });
+    // Not `getMetricsAsJSON`, which adds the labels of this instance to the metrics that all instances of the process share.
+    telemetry.exportMetrics(() => Promise.all(this.#list().map((one) => one.get())));
   }
 
   /** Shows how many messages wait in the outbox, counted at each scrape. */
@@ -81,15 +120,47 @@ export class Metrics {
       },
     });
   }
+
+  /** In the text format of Prometheus, or in OpenMetrics, which has exemplars too. */
+  render(format: keyof typeof formats): Promise<string> {
+    // `registry.metrics()` would rename its counters for good: other formats need their suffix.
+    const copy = new Registry<RegistryContentType>();
+    copy.setContentType(formats[format]);
+    copy.setDefaultLabels(this.#labels);
+    for (const metric of this.#list())
+      copy.registerMetric(format === 'openmetrics' ? withoutSuffix(metric) : metric);
+    return copy.metrics();
+  }
+
+  /** The types of prom-client have only the descriptions. */
+  #list(): Metric[] {
+    return this.registry.getMetricsAsArray() as unknown as Metric[];
+  }
 }
+
+const withoutSuffix = (metric: Metric): Metric =>
+  ({
+    name: (metric as unknown as { name: string }).name,
+    async get() {
+      const data = await metric.get();
+      return String(data.type) === 'counter' ? { ...data, name: data.name.replace(/_total$/, '') } : data;
+    },
+  }) as unknown as Metric;
 
 @Controller()
 export class MetricsController {
   constructor(@Inject(Metrics) private readonly metrics: Metrics) {}
 
   @Get('metrics')
-  @Header('content-type', 'text/plain; version=0.0.4; charset=utf-8')
-  show(): Promise<string> {
-    return this.metrics.registry.metrics();
+  async show(@Headers('accept') accept: string | undefined, @Res() reply: FastifyReply): Promise<void> {
+    const format = negotiateFormat(accept);
+    await reply.header('content-type', formats[format]).send(await this.metrics.render(format));
   }
+}
+
+/** @returns Prometheus' text format for clients that have no preference */
+function negotiateFormat(accept = '*/*'): keyof typeof formats {
+  const offered = Object.values(formats).map((type) => type.replace(/; charset=.*/, ''));
+  const [chosen] = new Negotiator({ headers: { accept } }).mediaTypes(offered);
+  return chosen === offered[1] ? 'openmetrics' : 'prometheus';
 }

@@ -22,7 +22,7 @@ export const telemetryShape = {
     z
       .url({ protocol: /^https?$/ })
       .optional()
-      .describe('base URL of a collector that takes OTLP over HTTP; without it no traces are exported'),
+      .describe('base URL of a collector that takes OTLP over HTTP; without it nothing is exported'),
   ),
   otelExporterOtlpHeaders: environmentOnly(
     secret(

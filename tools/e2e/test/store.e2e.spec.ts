@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from '@jest/globals';
-import { SpanCollector } from '@jogakbo/testing/span-collector';
+import { TelemetryCollector } from '@jogakbo/testing/telemetry-collector';
 import { invalidPurchase } from './store/invalid-purchase.ts';
 import { killedService } from './store/killed-service.ts';
 import { operators } from './store/operators.ts';
@@ -12,7 +12,7 @@ import { trust } from './store/trust.ts';
 // All suites share one store, because its start takes longer than most of them.
 const store = new Store();
 
-const collector = new SpanCollector();
+const collector = new TelemetryCollector();
 
 beforeAll(async () => store.start([], { OTEL_EXPORTER_OTLP_ENDPOINT: await collector.open() }), 180_000);
 afterAll(async () => {

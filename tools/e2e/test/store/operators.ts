@@ -12,7 +12,7 @@ import { withDeadQueues } from '@jogakbo/cli/src/dead-letters/dead-queue.ts';
 import { administratorLogin } from '@jogakbo/cli/src/backing/backing-service.ts';
 import { openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getBrokerUrl, getDatabaseUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
-import type { SpanCollector } from '@jogakbo/testing/span-collector';
+import type { TelemetryCollector } from '@jogakbo/testing/telemetry-collector';
 import { until } from '../../src/jogakbo.ts';
 import { type Store } from '../../src/store.ts';
 
@@ -21,7 +21,7 @@ interface Groups {
   groups: { group: string; service: string; type: string; cause: string; count: number; ids: string[] }[];
 }
 
-export const operators = (store: Store, collector: SpanCollector) =>
+export const operators = (store: Store, collector: TelemetryCollector) =>
   describe('an operator', () => {
     let broker: ChannelModel;
     let inventory: pg.Client;

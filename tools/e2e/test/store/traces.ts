@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ReceivedSpan } from '@jogakbo/observability/otlp';
-import { type SpanCollector } from '@jogakbo/testing/span-collector';
+import { type TelemetryCollector } from '@jogakbo/testing/telemetry-collector';
 import { until } from '../../src/jogakbo.ts';
 import { type Store } from '../../src/store.ts';
 
@@ -47,7 +47,7 @@ const declared = [
   'payments process payments.capture-payment > payments create payments.payment-captured',
 ];
 
-export const traces = (store: Store, collector: SpanCollector) =>
+export const traces = (store: Store, collector: TelemetryCollector) =>
   describe('the traces of the store', () => {
     it('show all services that took part in a purchase, in one tree', async () => {
       const { traceId, email, order } = await store.buyInTrace();
