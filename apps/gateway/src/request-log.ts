@@ -1,3 +1,4 @@
+import { getSpanId } from '@jogakbo/messaging';
 import { Metrics, toExemplar } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
 import { Histogram } from 'prom-client';
@@ -39,6 +40,7 @@ export class RequestLog {
       status,
       ms,
       traceId,
+      spanId: getSpanId(context.trace.traceparent),
       ...(requestId !== traceId && { requestId }),
       ...(memberId && { memberId }),
     };

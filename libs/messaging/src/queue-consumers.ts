@@ -20,6 +20,12 @@ type Options = Pick<
   'connection' | 'service' | 'retryDelays' | 'queueRecord' | 'prefetch' | 'concurrency'
 >;
 
+/** Messages of a queue that no consumer has received yet. */
+export interface WaitingMessages {
+  queue: string;
+  messages: number;
+}
+
 interface ActiveConsumer {
   channel: Channel;
   tag: string;
@@ -53,6 +59,16 @@ export class QueueConsumers {
   /** True while every queue of the service is being consumed. */
   get ready(): boolean {
     return this.#active.size === this.#channels.size && this.#channels.size > 0;
+  }
+
+  /** The messages that wait in each consumed queue. A queue that is lost at the moment is left out. */
+  async measure(): Promise<WaitingMessages[]> {
+    const measured = [...this.#active].map(async ([queue, { channel }]) => {
+      const { messageCount } = await within(checkTimeoutMs, channel.checkQueue(queue));
+      return { queue, messages: messageCount };
+    });
+    const results = await Promise.allSettled(measured);
+    return results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   }
 
   has(queue: string): boolean {

@@ -7,7 +7,7 @@ import { HandlerTable, parseInput, type Handler } from './handler-table.ts';
 import { Marks } from './marks.ts';
 import type { MessageContext } from './message-context.ts';
 import { MessagePipeline } from './message-pipeline.ts';
-import { QueueConsumers } from './queue-consumers.ts';
+import { QueueConsumers, type WaitingMessages } from './queue-consumers.ts';
 import { isSensitive } from './request-decryption.ts';
 import { SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, ServerOptions } from './server-options.ts';
@@ -70,6 +70,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   /** True while every queue of the service is being consumed. */
   get ready(): boolean {
     return this.#consumers?.ready === true;
+  }
+
+  /** The messages that wait in each queue that this instance consumes. */
+  async measureQueues(): Promise<WaitingMessages[]> {
+    return (await this.#consumers?.measure()) ?? [];
   }
 
   /**

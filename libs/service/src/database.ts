@@ -61,7 +61,7 @@ export class Database implements Part {
     if (projections.length > 0) this.projector = new Projector(projections, this.dataSource, databaseUrl);
     this.queueRecovery = new QueueRecovery(this.dataSource, this.relay);
     this.recreatedQueues = new RecreatedQueues(this.dataSource, onQueueRecreated);
-    metrics.watchOutbox(this.dataSource);
+    metrics.watchDatabase(this.dataSource);
   }
 
   /** Subscribes sagas and projections. Their commands, and those that handlers send, are handled by this server. */

@@ -69,9 +69,14 @@ export async function createInstanceContext(
 }
 
 async function openOwnTelemetry(
-  { otelExporterOtlpEndpoint: endpoint, otelExporterOtlpHeaders: headers }: PlatformSettings,
+  { otelExporterOtlpEndpoint, otelExporterOtlpHeaders, otelMetricExportInterval }: PlatformSettings,
   names: { service: string; version: string; instance: string },
 ): Promise<Telemetry | undefined> {
-  if (!endpoint) return undefined;
-  return openTelemetry({ ...names, endpoint, ...(headers && { headers }) });
+  if (!otelExporterOtlpEndpoint) return undefined;
+  return openTelemetry({
+    ...names,
+    endpoint: otelExporterOtlpEndpoint,
+    headers: otelExporterOtlpHeaders ?? {},
+    exportMetricsEvery: otelMetricExportInterval,
+  });
 }

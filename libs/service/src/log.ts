@@ -102,6 +102,11 @@ export class NestLog implements LoggerService {
     return instanceLog.run(this, body);
   }
 
+  /** Whether `runWith` started the current code. */
+  isRunning(): boolean {
+    return instanceLog.getStore() === this;
+  }
+
   log = (message: unknown, ...rest: unknown[]) => this.#write('info', message, rest);
   error = (message: unknown, ...rest: unknown[]) => this.#write('error', message, rest);
   warn = (message: unknown, ...rest: unknown[]) => this.#write('warn', message, rest);

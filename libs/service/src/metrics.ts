@@ -105,18 +105,69 @@ export class Metrics {
     telemetry.exportMetrics(() => Promise.all(this.#list().map((one) => one.get())));
   }
 
-  /** Shows how many messages wait in the outbox, counted at each scrape. */
-  watchOutbox(dataSource: DataSource): void {
+  /** Shows how many messages wait in the queues, read from the broker at each scrape. */
+  watchQueues(server: { measureQueues(): Promise<{ queue: string; messages: number }[]> }): void {
+    new Gauge({
+      name: 'queue_messages',
+      help: 'Messages that wait in a queue which this instance consumes.',
+      labelNames: ['queue'],
+      registers: [this.registry],
+      async collect() {
+        this.reset();
+        for (const { queue, messages } of await server.measureQueues()) this.set({ queue }, messages);
+      },
+    });
+  }
+
+  /** Shows what waits in the database, counted at each scrape. */
+  watchDatabase(dataSource: DataSource): void {
+    const read = async (statement: string): Promise<Record<string, string | number>[]> =>
+      dataSource.isInitialized ? dataSource.query(statement).catch(() => []) : [];
+    const registers = [this.registry];
+    const oldest = new Gauge({
+      name: 'outbox_oldest_message_seconds',
+      help: 'Age of the oldest committed message that is not published yet, without future timers.',
+      registers,
+    });
     new Gauge({
       name: 'outbox_open_messages',
       help: 'Committed messages that are not published yet, without future timers.',
-      registers: [this.registry],
+      registers,
       async collect() {
-        const [row] = (await dataSource
-          .query('SELECT count(*)::int AS open FROM outbox WHERE published_at IS NULL AND due_at IS NULL')
-          .catch(() => [])) as { open: number }[];
-        if (row) this.set(row.open);
-        else this.remove();
+        const [row] = await read(
+          `SELECT count(*)::int AS open, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
+           FROM outbox WHERE published_at IS NULL AND due_at IS NULL`,
+        );
+        this.reset();
+        oldest.reset();
+        if (!row) return;
+        this.set(Number(row['open']));
+        oldest.set(Math.max(0, Number(row['age'])));
+      },
+    });
+    new Gauge({
+      name: 'saga_open_instances',
+      help: 'Sagas that have not ended.',
+      labelNames: ['saga'],
+      registers,
+      async collect() {
+        this.reset();
+        const rows = await read(
+          'SELECT name, count(*)::int AS open FROM saga WHERE ended_at IS NULL GROUP BY name',
+        );
+        for (const { name, open } of rows) this.set({ saga: String(name) }, Number(open));
+      },
+    });
+    new Gauge({
+      name: 'database_connections',
+      help: 'Connections of the pool; `waiting` counts the statements that wait for one.',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        const { totalCount, idleCount, waitingCount } = getPool(dataSource);
+        this.set({ state: 'busy' }, totalCount - idleCount);
+        this.set({ state: 'idle' }, idleCount);
+        this.set({ state: 'waiting' }, waitingCount);
       },
     });
   }
@@ -146,6 +197,12 @@ const withoutSuffix = (metric: Metric): Metric =>
       return String(data.type) === 'counter' ? { ...data, name: data.name.replace(/_total$/, '') } : data;
     },
   }) as unknown as Metric;
+
+const noConnections = { totalCount: 0, idleCount: 0, waitingCount: 0 };
+
+/** The pool of pg, which TypeORM creates when it is initialized. */
+const getPool = ({ driver }: DataSource): typeof noConnections =>
+  (driver as unknown as { master?: typeof noConnections }).master ?? noConnections;
 
 @Controller()
 export class MetricsController {

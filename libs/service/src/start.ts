@@ -21,6 +21,7 @@ import { Database } from './database.ts';
 import { GuardedCalls } from './guarded-calls.ts';
 import { Readiness } from './health.ts';
 import { createInstanceContext, type InstanceContext } from './instance-context.ts';
+import { HttpClientSpans } from './http-client-spans.ts';
 import { logHandled } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { NestApp } from './nest-app.ts';
@@ -109,6 +110,7 @@ function createParts(context: InstanceContext, options: StartOptions): { app: Ne
   const parts: (Part | undefined)[] = [
     // Closes last: exports the spans of all that was finished.
     context.telemetry && { close: () => context.telemetry!.close() },
+    context.telemetry && new HttpClientSpans(context.telemetry.spans, () => context.nestLog.isRunning()),
     broker,
     database,
     // Before the first call: a sensitive request needs the key of its receiver.
@@ -157,6 +159,7 @@ function createServer(
     ...(units && { middleware: units.middleware }),
   });
   settings.onChange(() => server.updateSplit());
+  metrics.watchQueues(server);
   return server;
 }
 

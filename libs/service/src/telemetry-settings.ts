@@ -36,4 +36,12 @@ export const telemetryShape = {
         .describe('headers for the collector: name=value, separated by commas; values are percent-encoded'),
     ),
   ),
+  otelMetricExportInterval: environmentOnly(
+    z.coerce
+      .number()
+      .int()
+      .min(100)
+      .default(10_000)
+      .describe('milliseconds between exports of metrics to the collector'),
+  ),
 };
