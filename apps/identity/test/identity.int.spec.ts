@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GetJwks, GetMe, SignOut } from '@jogakbo/contracts-identity';
-import { inFullRuns } from '@jogakbo/testing';
+import { inFullRuns } from '@jogakbo/testing/full-runs';
 import { createLocalJWKSet, decodeJwt, jwtVerify, type JSONWebKeySet } from 'jose';
 import { MembersUnderTest, password, rejected, toCaller } from './members-under-test.ts';
 import { testRefreshing } from './refreshing.ts';

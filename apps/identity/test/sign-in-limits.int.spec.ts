@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SignIn, SignUp } from '@jogakbo/contracts-identity';
-import { inFullRuns, ServiceUnderTest } from '@jogakbo/testing';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import { inFullRuns } from '@jogakbo/testing/full-runs';
 import { IdentityModule } from '../src/identity.module.ts';
 
 const password = '조각보-correct-horse';

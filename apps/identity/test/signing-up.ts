@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { GetMe, MemberRegistered, SignUp, SignUpRepeated } from '@jogakbo/contracts-identity';
-import { inFullRuns } from '@jogakbo/testing';
+import { inFullRuns } from '@jogakbo/testing/full-runs';
 import { decodeJwt } from 'jose';
 import { IdentitySettings } from '../src/settings.ts';
 import { type MembersUnderTest, password, toCaller } from './members-under-test.ts';

@@ -1,7 +1,8 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
-import { cartesianProduct, interleavings, sampleCases } from '@jogakbo/testing';
+import { cartesianProduct, interleavings } from '@jogakbo/testing';
+import { sampleCases } from '@jogakbo/testing/full-runs';
 import { CommitStockHandler } from '../src/commit-stock.ts';
 import { ExpireReservationHandler } from '../src/expire-reservation.ts';
 import { ReserveStockHandler } from '../src/reserve-stock.ts';

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { OutboxRelay } from '@jogakbo/consistency';
 import { encodeEvent, exchanges } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
-import { eventually, inFullRuns } from '@jogakbo/testing';
+import { eventually } from '@jogakbo/testing';
+import { inFullRuns } from '@jogakbo/testing/full-runs';
 import { Counting, leaderLock, name, type Counted } from './counting.ts';
 
 // Errors of disconnected relays are expected here: no logs.

@@ -3,7 +3,7 @@ import { it } from '@jest/globals';
 const isFull = Boolean(process.env['TEST_FULL']);
 
 /** A test that costs more than each run of `npm test` should spend: it runs in `npm run test:full`. */
-export const inFullRuns = isFull ? it : it.skip;
+export const inFullRuns: typeof it.skip = isFull ? it : it.skip;
 
 /** Fibonacci hashing: multiples of it are spread evenly, whatever the structure of an enumeration. */
 const spread = 2_654_435_761;

@@ -7,7 +7,6 @@ export {
 export { isAbout } from './about.ts';
 export { ensureDebianProgram } from './debian-program.ts';
 export { eventually } from './eventually.ts';
-export { inFullRuns, sampleCases } from './full-runs.ts';
 export { cartesianProduct, interleavings } from './interleavings.ts';
 export { shiftSystemTime } from './time-of-day.ts';
 export { ServiceUnderTest, type RequestOptions } from './service-under-test.ts';

@@ -5,7 +5,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { root } from '@jogakbo/cli/src/workspace.ts';
-import { inFullRuns } from '@jogakbo/testing';
+import { inFullRuns } from '@jogakbo/testing/full-runs';
 import { Jogakbo, until } from '../src/jogakbo.ts';
 
 /** Milliseconds from a change of a source until the new instance is ready, if no other program uses the processors. */
