@@ -40,6 +40,7 @@ export class QueueConsumers {
   readonly #inProgress = new Set<Promise<void>>();
   /** The check for missing queues that is under way: consumers that open together share it. */
   #recording: Promise<void> | undefined;
+  #measuring: Promise<WaitingMessages[]> | undefined;
   #draining = false;
 
   /**
@@ -61,14 +62,27 @@ export class QueueConsumers {
     return this.#active.size === this.#channels.size && this.#channels.size > 0;
   }
 
-  /** The messages that wait in each consumed queue. A queue that is lost at the moment is left out. */
-  async measure(): Promise<WaitingMessages[]> {
-    const measured = [...this.#active].map(async ([queue, { channel }]) => {
-      const { messageCount } = await within(checkTimeoutMs, channel.checkQueue(queue));
-      return { queue, messages: messageCount };
-    });
-    const results = await Promise.allSettled(measured);
-    return results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  /**
+   * The messages that wait in each consumed queue. Empty while the broker does not answer: a queue without a leader does not
+   * respond, and must not hold up a consumer.
+   */
+  measure(): Promise<WaitingMessages[]> {
+    return (this.#measuring ??= within(checkTimeoutMs, this.#readCounts())
+      .catch(() => [])
+      .finally(() => (this.#measuring = undefined)));
+  }
+
+  async #readCounts(): Promise<WaitingMessages[]> {
+    const channel = await this.options.connection.model!.createChannel();
+    channel.on('error', () => {});
+    const counts: WaitingMessages[] = [];
+    try {
+      for (const queue of this.#active.keys())
+        counts.push({ queue, messages: (await channel.checkQueue(queue)).messageCount });
+    } finally {
+      void channel.close().catch(() => {});
+    }
+    return counts;
   }
 
   has(queue: string): boolean {

@@ -47,6 +47,9 @@ export const describeMessage = (
 });
 
 /** The type of an error, for the attribute `error.type`: without its text, which may quote data. */
-export const toErrorType = (error: unknown): string =>
-  (error as { code?: unknown } | null)?.code?.toString() ??
-  (error instanceof Error ? error.name : typeof error);
+export function toErrorType(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  // Numbers are codes of DOMException: 23 is a timeout.
+  if (typeof code === 'string') return code;
+  return error instanceof Error ? error.name : typeof error;
+}

@@ -39,9 +39,11 @@ export class LogExporter {
   readonly #sender: OtlpSender;
   readonly #resource: { attributes: WireAttribute[] };
   readonly #exportEvery: number;
-  #lines: string[] = [];
+  readonly #lines: string[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #sending: Promise<void> = Promise.resolve();
+  /** The exports that are under way. */
+  #sending: Promise<void> | undefined;
+  #isClosed = false;
 
   /** @param exportEvery milliseconds between exports. A full batch is sent at once. */
   constructor(sender: OtlpSender, resource: { attributes: WireAttribute[] }, exportEvery: number) {
@@ -51,47 +53,44 @@ export class LogExporter {
   }
 
   write(line: string): void {
-    if (this.#lines.length >= maxWaiting) {
+    if (this.#isClosed || this.#lines.length >= maxWaiting) {
       this.lost += 1;
       return;
     }
     this.#lines.push(line);
-    if (this.#lines.length === maxBatch) void this.#flush();
+    if (this.#lines.length >= maxBatch) void this.#flush();
     else this.#timer ??= setTimeout(() => void this.#flush(), this.#exportEvery).unref();
   }
 
   /** Exports the lines that wait, and stops. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#flush();
   }
 
-  /** One export at a time: a slow collector gets larger batches instead of more requests. */
+  /** One request at a time: while a collector is slow, lines wait. */
   #flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    return (this.#sending = this.#sending.then(() => this.#send()));
+    return (this.#sending ??= this.#sendAll().finally(() => (this.#sending = undefined)));
   }
 
-  async #send(): Promise<void> {
-    const lines = this.#lines;
-    if (lines.length === 0) return;
-    this.#lines = [];
-    const logRecords = lines.flatMap(toRecord);
-    const isAccepted = await this.#sender.send('logs', {
-      resourceLogs: [{ resource: this.#resource, scopeLogs: [{ logRecords }] }],
-    });
-    this.lost += isAccepted ? lines.length - logRecords.length : lines.length;
+  async #sendAll(): Promise<void> {
+    while (this.#lines.length > 0) {
+      const lines = this.#lines.splice(0, maxBatch);
+      const logRecords = lines.flatMap(toRecord);
+      const rejected = await this.#sender.send('logs', {
+        resourceLogs: [{ resource: this.#resource, scopeLogs: [{ logRecords }] }],
+      });
+      this.lost += rejected === undefined ? lines.length : lines.length - logRecords.length + rejected;
+    }
   }
 }
 
 /** @returns nothing for a line that is no JSON object */
 function toRecord(line: string): LogRecord[] {
-  let fields: Record<string, unknown>;
-  try {
-    fields = JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return [];
-  }
+  const fields = parseObject(line);
+  if (!fields) return [];
   // The service and the instance are attributes of the resource.
   const { level, time, msg, traceId, spanId, err, service: _service, instance: _instance, ...rest } = fields;
   const [, severityNumber, severityText] =
@@ -120,4 +119,13 @@ function toException(err: unknown): Record<string, string> {
     'exception.message': cut(message),
     'exception.stacktrace': cut(stack),
   };
+}
+
+function parseObject(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
 }

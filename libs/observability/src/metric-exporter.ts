@@ -31,18 +31,21 @@ interface Point {
 /** OTLP's AGGREGATION_TEMPORALITY_CUMULATIVE: values count since the start of the instance. */
 const cumulative = 2;
 
-/** Labels that are attributes of the resource. */
-const ofResource = new Set(['service', 'version']);
+/** They are attributes of the resource. */
+const resourceLabels = new Set(['service', 'version']);
 
 /** Exports the metrics of one instance again and again. */
 export class MetricExporter {
-  /** Exports that the collector did not accept since the start. */
+  /** Exports that the collector did not accept as a whole since the start. */
   lost = 0;
   readonly #sender: OtlpSender;
   readonly #resource: { attributes: WireAttribute[] };
   readonly #read: () => Promise<MetricFamily[]>;
-  readonly #started = toNanoseconds(Date.now());
+  readonly #started = Date.now();
   readonly #timer: NodeJS.Timeout;
+  #exporting: Promise<void> | undefined;
+  /** Milliseconds since 1970. Exemplars before it have left already. */
+  #exportedUntil = 0;
 
   /** @param exportEvery milliseconds between exports */
   constructor(
@@ -60,41 +63,57 @@ export class MetricExporter {
   /** Exports the last values, and stops. Never rejects. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#exporting;
     await this.#export();
   }
 
-  async #export(): Promise<void> {
-    try {
-      const families = await this.#read();
-      const time = toNanoseconds(Date.now());
-      const metrics = families.map((family) => toWireMetric(family, this.#started, time));
-      const isAccepted = await this.#sender.send('metrics', {
-        resourceMetrics: [{ resource: this.#resource, scopeMetrics: [{ metrics }] }],
-      });
-      if (!isAccepted) this.lost += 1;
-    } catch {
-      this.lost += 1;
-    }
+  /** One at a time: reading may wait for a database. */
+  #export(): Promise<void> {
+    return (this.#exporting ??= this.#readAndSend()
+      .catch(() => void (this.lost += 1))
+      .finally(() => (this.#exporting = undefined)));
+  }
+
+  async #readAndSend(): Promise<void> {
+    const time = Date.now();
+    const families = await this.#read();
+    const times = { started: this.#started, time, exemplarsSince: this.#exportedUntil };
+    const metrics = families.map((family) => toWireMetric(family, times));
+    const rejected = await this.#sender.send('metrics', {
+      resourceMetrics: [{ resource: this.#resource, scopeMetrics: [{ metrics }] }],
+    });
+    if (rejected !== 0) this.lost += 1;
+    this.#exportedUntil = time;
   }
 }
 
-function toWireMetric(
-  { name, help, type, values = [] }: MetricFamily,
-  started: string,
-  time: string,
-): object {
+/** Milliseconds since 1970. */
+interface Times {
+  /** Of the instance. */
+  started: number;
+  time: number;
+  exemplarsSince: number;
+}
+
+/** Metrics of the process count since its start. It may run several instances. */
+const isOfProcess = (name: string): boolean => /^(process|nodejs)_/.test(name);
+
+function toWireMetric({ name, help, type, values = [] }: MetricFamily, times: Times): object {
   const described = { name, description: help, unit: getUnit(name) };
   const toPoint = (labels: Labels): Point => ({
     attributes: toWireAttributes(
-      Object.fromEntries(Object.entries(labels).filter(([label]) => !ofResource.has(label))),
+      Object.fromEntries(Object.entries(labels).filter(([label]) => !resourceLabels.has(label))),
     ),
-    startTimeUnixNano: started,
-    timeUnixNano: time,
+    startTimeUnixNano: toNanoseconds(isOfProcess(name) ? performance.timeOrigin : times.started),
+    timeUnixNano: toNanoseconds(times.time),
   });
   if (type === 'histogram')
     return {
       ...described,
-      histogram: { aggregationTemporality: cumulative, dataPoints: toHistograms(name, values, toPoint) },
+      histogram: {
+        aggregationTemporality: cumulative,
+        dataPoints: toHistograms(name, values, toPoint, times.exemplarsSince),
+      },
     };
   const dataPoints = values
     .filter(({ value }) => Number.isFinite(value))
@@ -104,10 +123,10 @@ function toWireMetric(
     : { ...described, gauge: { dataPoints } };
 }
 
-/** Units end the names of Prometheus' metrics; OTLP has them in UCUM's notation. */
+/** Units end the names of Prometheus' metrics; OTLP has them in UCUM's notation. Counts have none: `1` would be a ratio. */
 function getUnit(name: string): string {
   if (/_seconds(_total)?$/.test(name)) return 's';
-  return /_bytes(_total)?$/.test(name) ? 'By' : '1';
+  return /_bytes(_total)?$/.test(name) ? 'By' : '';
 }
 
 /** Prometheus' buckets include all lower ones, OTLP's do not. */
@@ -115,6 +134,7 @@ function toHistograms(
   name: string,
   values: readonly FamilyValue[],
   toPoint: (labels: Labels) => Point,
+  exemplarsSince: number,
 ): object[] {
   const series = new Map<string, { labels: Labels; buckets: FamilyValue[]; sum: number; count: number }>();
   for (const one of values) {
@@ -134,7 +154,7 @@ function toHistograms(
       count: String(count),
       explicitBounds: sorted.map(getBound).filter(Number.isFinite),
       bucketCounts: sorted.map(({ value }, index) => String(value - (sorted[index - 1]?.value ?? 0))),
-      exemplars: sorted.flatMap(({ exemplar }) => toExemplar(exemplar)),
+      exemplars: sorted.flatMap(({ exemplar }) => toExemplar(exemplar, exemplarsSince)),
     };
   });
 }
@@ -142,8 +162,9 @@ function toHistograms(
 const getBound = ({ labels }: FamilyValue): number =>
   labels['le'] === '+Inf' ? Infinity : Number(labels['le']);
 
-function toExemplar(exemplar: FamilyValue['exemplar']): Exemplar[] {
+/** prom-client keeps the last exemplar of a bucket: each leaves once. */
+function toExemplar(exemplar: FamilyValue['exemplar'], since: number): Exemplar[] {
   const traceId = exemplar?.labelSet['trace_id'];
-  if (!exemplar || typeof traceId !== 'string') return [];
+  if (!exemplar || typeof traceId !== 'string' || exemplar.timestamp * 1_000 < since) return [];
   return [{ timeUnixNano: toNanoseconds(exemplar.timestamp * 1_000), asDouble: exemplar.value, traceId }];
 }

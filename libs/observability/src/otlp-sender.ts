@@ -14,8 +14,9 @@ export interface WireAttribute {
   value: WireValue;
 }
 
-/** Deeper parts of an object are left out: log lines may have any data. */
+/** Deeper parts of an object are left out, and longer texts are cut: log lines may have any data. */
 const maxDepth = 5;
+const maxTextLength = 8_000;
 
 /** @returns no attribute for undefined and null, at any depth */
 export const toWireAttributes = (values: Record<string, unknown>, depth = 0): WireAttribute[] =>
@@ -25,7 +26,7 @@ export const toWireAttributes = (values: Record<string, unknown>, depth = 0): Wi
   });
 
 function toWireValue(value: unknown, depth: number): WireValue | undefined {
-  if (typeof value === 'string') return { stringValue: value };
+  if (typeof value === 'string') return { stringValue: value.slice(0, maxTextLength) };
   if (typeof value === 'boolean') return { boolValue: value };
   if (typeof value === 'number')
     return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value };
@@ -53,30 +54,47 @@ export class OtlpSender {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @returns whether the collector has accepted it. Never rejects. */
-  send(signal: 'logs' | 'metrics', request: object): Promise<boolean> {
-    const body = JSON.stringify(request);
-    const url = `${this.#url}/v1/${signal}`;
-    return new Promise((resolve) => {
-      const outgoing = (url.startsWith('https:') ? requestHttps : requestHttp)(
-        url,
-        {
-          method: 'POST',
-          headers: {
-            'content-type': 'application/json',
-            'content-length': Buffer.byteLength(body),
-            ...this.#headers,
-          },
-          signal: AbortSignal.timeout(this.#timeoutMs),
-        },
-        (response) => {
-          response.resume();
-          response.on('error', () => resolve(false));
-          response.on('end', () => resolve((response.statusCode ?? 500) < 300));
-        },
-      );
-      outgoing.on('error', () => resolve(false));
+  /** @returns the number of records that the collector rejected; undefined if it did not accept the export. Never rejects. */
+  async send(signal: 'logs' | 'metrics', request: object): Promise<number | undefined> {
+    try {
+      const { status, text } = await this.#post(`${this.#url}/v1/${signal}`, JSON.stringify(request));
+      return status < 300 ? readRejected(text) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #post(url: string, body: string): Promise<{ status: number; text: string }> {
+    const request = url.startsWith('https:') ? requestHttps : requestHttp;
+    return new Promise((resolve, reject) => {
+      const headers = {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        ...this.#headers,
+      };
+      const options = { method: 'POST', headers, signal: AbortSignal.timeout(this.#timeoutMs) };
+      const outgoing = request(url, options, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => {
+          if (text.length < maxResponseLength) text += part;
+        });
+        response.on('error', reject);
+        response.on('end', () => resolve({ status: response.statusCode ?? 500, text }));
+      });
+      outgoing.on('error', reject);
       outgoing.end(body);
     });
+  }
+}
+
+/** A response is `{}`, or says how much of the export was not accepted. */
+const maxResponseLength = 10_000;
+
+function readRejected(text: string): number {
+  try {
+    const { partialSuccess } = JSON.parse(text) as { partialSuccess?: Record<string, unknown> };
+    return Number(partialSuccess?.['rejectedLogRecords'] ?? partialSuccess?.['rejectedDataPoints'] ?? 0) || 0;
+  } catch {
+    return 0;
   }
 }

@@ -22,6 +22,7 @@ const what = {
 describe('telemetry', () => {
   let server: Server;
   let status: number;
+  let answer: string;
   let telemetry: Telemetry;
   const received: ReceivedSpan[] = [];
   const logs: ReceivedLog[] = [];
@@ -30,6 +31,7 @@ describe('telemetry', () => {
 
   beforeEach(async () => {
     status = 200;
+    answer = '';
     received.length = logs.length = points.length = requests.length = 0;
     server = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -41,7 +43,7 @@ describe('telemetry', () => {
         if (url === '/v1/traces') received.push(...decodeTraces(body, 'protobuf').spans);
         if (url === '/v1/logs') logs.push(...decodeLogs(body, 'json').logs);
         if (url === '/v1/metrics') points.push(...decodeMetrics(body, 'json').points);
-        response.writeHead(status).end();
+        response.writeHead(status).end(answer);
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -164,16 +166,45 @@ describe('telemetry', () => {
     ]);
   });
 
-  it('counts lines that cannot be exported, and goes on', async () => {
+  it('counts the lines that found too many others waiting, or come after the end', async () => {
     for (let count = 0; count < 5_000; count += 1) telemetry.logs.write('{"level":30,"msg":"drop"}');
-    expect(telemetry.lost.logs).toBe(904);
-    telemetry.logs.write('not JSON');
+    // The first batch has left.
+    expect(telemetry.lost.logs).toBe(5_000 - 4_096 - 512);
     await telemetry.close();
-    expect(telemetry.lost.logs).toBe(905);
-    status = 503;
+    expect(logs).toHaveLength(4_096 + 512);
+    telemetry.logs.write('{"level":30,"msg":"drop"}');
+    expect(telemetry.lost.logs).toBe(5_000 - 4_096 - 512 + 1);
+  });
+
+  it('counts the lines that are no JSON objects, and exports the others', async () => {
+    for (const line of ['not JSON', 'null', '5', '{"level":30,"msg":"drop"}']) telemetry.logs.write(line);
+    await telemetry.close();
+    expect({ logs: logs.length, lost: telemetry.lost.logs }).toEqual({ logs: 1, lost: 3 });
+  });
+
+  it.each([
+    ['refuses', 503, '', 2],
+    ['accepts in part', 200, '{"partialSuccess":{"rejectedLogRecords":"1"}}', 1],
+  ])('counts the lines that the collector %s', async (_how, code, text, lost) => {
+    [status, answer] = [code, text];
+    telemetry.logs.write('{"level":30,"msg":"drop"}');
     telemetry.logs.write('{"level":30,"msg":"drop"}');
     await telemetry.close();
-    expect(telemetry.lost.logs).toBe(906);
+    expect(telemetry.lost.logs).toBe(lost);
+  });
+
+  it('loses telemetry and nothing else if a header cannot be sent', async () => {
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const wrong = await openTelemetry({
+      ...{ service: 'tea', version: '1.0.0', instance: 'tea-2', endpoint },
+      headers: { authorization: 'Bearer abc\n' },
+      exportEvery: 1,
+    });
+    wrong.logs.write('{"level":30,"msg":"drop"}');
+    wrong.exportMetrics(() => Promise.resolve([]));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await wrong.close();
+    expect(wrong.lost).toMatchObject({ logs: 1, metrics: 1 });
   });
 
   it('exports metrics of Prometheus, with exemplars', async () => {
@@ -211,7 +242,7 @@ describe('telemetry', () => {
     );
     await telemetry.close();
     expect(points).toMatchObject([
-      { metric: 'cups_total', kind: 'counter', unit: '1', value: 3, attributes: { leaf: 'green' } },
+      { metric: 'cups_total', kind: 'counter', unit: '', value: 3, attributes: { leaf: 'green' } },
       { metric: 'pot_bytes', kind: 'gauge', unit: 'By', value: 0.5, service: 'tea', instance: 'tea-1' },
       {
         ...{ metric: 'brewing_seconds', kind: 'histogram', unit: 's', description: 'Time.', value: 2.5 },
@@ -221,6 +252,28 @@ describe('telemetry', () => {
     ]);
     expect(points).toHaveLength(3);
     expect(points[0]!.attributes).toEqual({ leaf: 'green' });
+  });
+
+  it('exports an exemplar once, and reads the metrics once at a time', async () => {
+    const exemplar = { labelSet: { trace_id: traceId }, value: 0.7, timestamp: Date.now() / 1_000 + 0.1 };
+    const bucket = { metricName: 'brewing_seconds_bucket', labels: { le: '+Inf' }, value: 1, exemplar };
+    const every = await openTelemetry({
+      ...{ service: 'tea', version: '1.0.0', instance: 'tea-3', exportMetricsEvery: 10 },
+      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    });
+    let reading = 0;
+    let most = 0;
+    every.exportMetrics(async () => {
+      most = Math.max(most, (reading += 1));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      reading -= 1;
+      return [{ name: 'brewing_seconds', help: 'Time.', type: 'histogram', values: [bucket] }];
+    });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await every.close();
+    expect(most).toBe(1);
+    expect(points.length).toBeGreaterThan(2);
+    expect(points.flatMap(({ exemplars }) => exemplars).length).toBeLessThanOrEqual(2);
   });
 
   it('counts exports of metrics that fail', async () => {

@@ -25,7 +25,7 @@ export interface Lost {
   spans: number;
   /** Lines. */
   logs: number;
-  /** Exports of all metrics. */
+  /** Exports of all metrics, also of which only a part was accepted. */
   metrics: number;
 }
 

@@ -2,6 +2,7 @@ import { PerformanceObserver } from 'node:perf_hooks';
 import { expect, it, jest } from '@jest/globals';
 import { withCall } from '@jogakbo/messaging';
 import type { MetricFamily, Telemetry } from '@jogakbo/observability';
+import type { DataSource } from 'typeorm';
 import { Metrics } from './metrics.ts';
 
 it('several instances in one process collect its metrics once, and show them with their own labels', async () => {
@@ -54,4 +55,25 @@ it('exports its metrics without the labels of another instance of the process', 
   ]);
   expect(families.map(({ name }) => name)).toContain('process_resident_memory_bytes');
   expect(await search.render('prometheus')).not.toContain('service="loans"');
+});
+
+it('measures the event loop once for all who read it within seconds', async () => {
+  const read = async (metrics: Metrics) =>
+    /^nodejs_eventloop_lag_max_seconds{.*} (.+)$/m.exec(await metrics.render('prometheus'))![1];
+  const [loans, search] = [new Metrics('loans', '1.0.0'), new Metrics('search', '2.0.0')];
+  const first = await read(loans);
+  expect(Number(first)).toBeLessThan(1_000);
+  expect(await read(search)).toBe(first);
+});
+
+it('shows no number of waiting messages while the database is not reachable', async () => {
+  const metrics = new Metrics('loans', '1.0.0');
+  let rows: object[] = [{ open: 7, age: 12.5 }];
+  const query = (text: string) => Promise.resolve(text.includes('outbox') ? rows : []);
+  metrics.watchDatabase({ isInitialized: true, driver: {}, query } as unknown as DataSource);
+  const read = async () =>
+    [...(await metrics.render('prometheus')).matchAll(/^outbox_\w+{.*} (.+)$/gm)].map(([, value]) => value);
+  expect(await read()).toEqual(['7', '12.5']);
+  rows = [];
+  expect(await read()).toEqual([]);
 });

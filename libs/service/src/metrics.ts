@@ -30,7 +30,26 @@ function getProcessMetrics(): Registry {
   // These are sums of other gauges, but have names of counters, which promtool rejects.
   for (const name of ['handles', 'requests', 'resources'])
     register.removeSingleMetric(`nodejs_active_${name}_total`);
+  measureSeldom(register.getSingleMetric('nodejs_eventloop_lag_seconds') as Gauge);
   return register;
+}
+
+/** Milliseconds of one measurement of the event loop. Shorter than the usual intervals of those who read it. */
+const lagIntervalMs = 9_000;
+
+/**
+ * Each reading of the event loop's delay begins a new measurement. Several readers of one process, such as Prometheus and the
+ * exporters of several instances, must not take away each other's samples: they get the same values for some seconds.
+ */
+function measureSeldom(lag: Gauge): void {
+  const metric = lag as unknown as { collect(): unknown };
+  const { collect } = metric;
+  let measuredAt = -Infinity;
+  metric.collect = function (this: unknown) {
+    if (performance.now() - measuredAt < lagIntervalMs) return undefined;
+    measuredAt = performance.now();
+    return collect.call(this);
+  };
 }
 
 /** Exemplars need a registry of OpenMetrics. */
@@ -75,9 +94,9 @@ export class Metrics {
     this.#labels = { service, version };
     this.registry.setDefaultLabels(this.#labels);
     // The registry of an instance adds its labels when it is read.
-    const ofProcess = getProcessMetrics();
-    for (const { name } of ofProcess.getMetricsAsArray())
-      this.registry.registerMetric(ofProcess.getSingleMetric(name)!);
+    const shared = getProcessMetrics();
+    for (const { name } of shared.getMetricsAsArray())
+      this.registry.registerMetric(shared.getSingleMetric(name)!);
   }
 
   readonly observeMessage = ({ name, kind, outcome, seconds }: HandledMessage): void => {
@@ -124,25 +143,33 @@ export class Metrics {
     const read = async (statement: string): Promise<Record<string, string | number>[]> =>
       dataSource.isInitialized ? dataSource.query(statement).catch(() => []) : [];
     const registers = [this.registry];
-    const oldest = new Gauge({
-      name: 'outbox_oldest_message_seconds',
-      help: 'Age of the oldest committed message that is not published yet, without future timers.',
-      registers,
-    });
+    /** Both gauges show the same reading. */
+    let reading: ReturnType<typeof read> | undefined;
+    const readOutbox = () =>
+      (reading ??= read(
+        `SELECT count(*)::int AS open, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
+         FROM outbox WHERE published_at IS NULL AND due_at IS NULL`,
+      ).finally(() => (reading = undefined)));
+    /** Without a value while the database is not reachable: 0 would say that all is well. */
+    async function show(this: Gauge, column: string): Promise<void> {
+      const [row] = await readOutbox();
+      if (row) this.set(Math.max(0, Number(row[column])));
+      else this.remove();
+    }
     new Gauge({
       name: 'outbox_open_messages',
       help: 'Committed messages that are not published yet, without future timers.',
       registers,
-      async collect() {
-        const [row] = await read(
-          `SELECT count(*)::int AS open, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
-           FROM outbox WHERE published_at IS NULL AND due_at IS NULL`,
-        );
-        this.reset();
-        oldest.reset();
-        if (!row) return;
-        this.set(Number(row['open']));
-        oldest.set(Math.max(0, Number(row['age'])));
+      collect() {
+        return show.call(this, 'open');
+      },
+    });
+    new Gauge({
+      name: 'outbox_oldest_message_seconds',
+      help: 'Age of the oldest committed message that is not published yet, without future timers.',
+      registers,
+      collect() {
+        return show.call(this, 'age');
       },
     });
     new Gauge({

@@ -1,3 +1,4 @@
+import { validateHeaderValue } from 'node:http';
 import { z } from 'zod';
 import { environmentOnly, secret } from './setting-marks.ts';
 
@@ -9,6 +10,7 @@ function parseHeaders(text: string): Record<string, string> | undefined {
     if (!name) return undefined;
     try {
       headers[name] = decodeURIComponent(value!);
+      validateHeaderValue(name, headers[name]);
     } catch {
       return undefined;
     }
@@ -41,6 +43,8 @@ export const telemetryShape = {
       .number()
       .int()
       .min(100)
+      // More is too long for a timer.
+      .max(2_147_483_647)
       .default(10_000)
       .describe('milliseconds between exports of metrics to the collector'),
   ),

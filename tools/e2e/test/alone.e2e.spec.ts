@@ -1,17 +1,15 @@
 import { type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync } from 'node:fs';
-import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { root } from '@jogakbo/cli/src/workspace.ts';
 import { inFullRuns } from '@jogakbo/testing/full-runs';
+import { getSlowdown } from '@jogakbo/testing/slowdown';
 import { Jogakbo, until } from '../src/jogakbo.ts';
 
 /** Milliseconds from a change of a source until the new instance is ready, if no other program uses the processors. */
 const reloadMs = 2_000;
-/** A busy machine needs longer, in proportion to the processes that wait for a processor. Doubled: the load is an average of a minute. */
-const getSlowdown = () => Math.max(1, (2 * loadavg()[0]!) / availableParallelism());
 
 const workspace = new Jogakbo();
 /** Processes of this store. Their command line or environment contains its folder. */

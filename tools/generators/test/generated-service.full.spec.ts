@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeDerivedFiles } from '../src/derived-files.ts';
 import { PlatformCopy, type Outcome } from './platform-copy.ts';
+import { getSlowdown } from '@jogakbo/testing/slowdown';
 
 const port = String(randomInt(28_000, 32_000));
 
@@ -72,7 +73,7 @@ describe('a generated service', () => {
       stream.setEncoding('utf8').on('data', (text: string) => (servedOutput += text));
   }
 
-  it('runs in the running store within 20 s of the command', async () => {
+  it('runs in the running store within 20 s of the command, on an idle machine', async () => {
     const began = performance.now();
     expectSuccess(await workspace.nx('g', 'service', 'letters'));
     serve('letters');
@@ -80,8 +81,9 @@ describe('a generated service', () => {
       throw new Error(servedOutput, { cause: error });
     });
     const seconds = (performance.now() - began) / 1000;
-    console.log(`generated and running after ${seconds.toFixed(1)} s`);
-    expect(seconds).toBeLessThan(20);
+    const slowdown = getSlowdown();
+    console.log(`generated and running after ${seconds.toFixed(1)} s, slowdown ${slowdown.toFixed(1)}`);
+    expect(seconds).toBeLessThan(20 * slowdown);
   }, 60_000);
 
   it('is called through the gateway', async () => {
@@ -100,7 +102,7 @@ describe('a generated service', () => {
     const { paths } = (await call('GET', '/openapi.json')).body as { paths: Record<string, object> };
     expect(Object.keys(paths['/v1/letters']!)).toEqual(expect.arrayContaining(['get', 'post']));
     expect(workspace.read('docs/map/README.md')).toContain('POST /v1/letters');
-    expect(workspace.read('docker-compose.yml')).toContain('args: { SERVICE: letters }');
+    expect(workspace.read('docker-compose.yml')).toContain('args: { SERVICE: letters,');
     expect((await jogakbo('ps', '--json')).output).toContain('"letters"');
   });
 

@@ -1,7 +1,7 @@
 import { LogsRequest } from './schema.ts';
 import {
   type Attributes,
-  listOf,
+  toList,
   type Origin,
   type OtlpEncoding,
   readRequest,
@@ -61,10 +61,10 @@ interface WireRequest {
 export function decodeLogs(body: Buffer, encoding: OtlpEncoding): ReceivedLogs {
   const request = readRequest<WireRequest>(body, encoding, LogsRequest);
   const received: ReceivedLogs = { logs: [], rejected: 0 };
-  for (const { resource, scopeLogs } of listOf(request.resourceLogs)) {
+  for (const { resource, scopeLogs } of toList(request.resourceLogs)) {
     const origin = toOrigin(resource);
-    for (const { logRecords } of listOf(scopeLogs))
-      for (const wire of listOf(logRecords)) {
+    for (const { logRecords } of toList(scopeLogs))
+      for (const wire of toList(logRecords)) {
         const log = toLog(wire, origin);
         if (log) received.logs.push(log);
         else received.rejected += 1;

@@ -102,7 +102,26 @@ describe('an export of metrics', () => {
     expect({ kept: points.length, rejected }).toEqual({ kept: 1, rejected: 1 });
   });
 
-  it('never fails in another way, whatever arrives', () => {
+  it('accepts a histogram without buckets, and rejects kinds that are not supported in protobuf too', () => {
+    const { explicitBounds: _bounds, bucketCounts: _counts, ...bare } = point;
+    const made = wrap(
+      { ...histogram, histogram: { dataPoints: [bare] } },
+      { name: 'old', summary: { dataPoints: [{}] } },
+    );
+    expect(decode(made)).toMatchObject({ points: [{ buckets: { bounds: [], counts: [] } }], rejected: 1 });
+    const wire = MetricsRequest.fromObject(
+      wrap(
+        { name: 'old', summary: { dataPoints: [{}, {}] } },
+        { name: 'new', exponentialHistogram: { dataPoints: [{}] } },
+      ),
+    );
+    expect(decodeMetrics(Buffer.from(MetricsRequest.encode(wire).finish()), 'protobuf')).toEqual({
+      points: [],
+      rejected: 3,
+    });
+  });
+
+  it('throws only UnreadableTelemetry, for any input', () => {
     const run = (body: Buffer, encoding: 'json' | 'protobuf') => {
       try {
         decodeMetrics(body, encoding);

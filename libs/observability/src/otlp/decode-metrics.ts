@@ -1,7 +1,7 @@
 import { MetricsRequest } from './schema.ts';
 import {
   type Attributes,
-  listOf,
+  toList,
   maxEntries,
   type Origin,
   type OtlpEncoding,
@@ -42,7 +42,7 @@ export interface ReceivedPoint extends Origin {
   attributes: Attributes;
   /** The value of a gauge or counter, the sum of a histogram. */
   value: number;
-  /** Histograms only: upper bounds, and the number of values in each bucket; the last bucket has no bound. */
+  /** Histograms only: upper bounds, and the number of values in each bucket; the last bucket has no bound. Empty if unknown. */
   buckets?: { bounds: number[]; counts: number[] };
   exemplars: Exemplar[];
 }
@@ -95,10 +95,10 @@ interface WireRequest {
 export function decodeMetrics(body: Buffer, encoding: OtlpEncoding): ReceivedMetrics {
   const request = readRequest<WireRequest>(body, encoding, MetricsRequest);
   const received: ReceivedMetrics = { points: [], rejected: 0 };
-  for (const { resource, scopeMetrics } of listOf(request.resourceMetrics)) {
+  for (const { resource, scopeMetrics } of toList(request.resourceMetrics)) {
     const origin = toOrigin(resource);
-    for (const { metrics } of listOf(scopeMetrics))
-      for (const metric of listOf(metrics)) addPoints(received, metric, origin);
+    for (const { metrics } of toList(scopeMetrics))
+      for (const metric of toList(metrics)) addPoints(received, metric, origin);
   }
   return received;
 }
@@ -106,7 +106,7 @@ export function decodeMetrics(body: Buffer, encoding: OtlpEncoding): ReceivedMet
 function addPoints(received: ReceivedMetrics, metric: WireMetric, origin: Origin): void {
   const { gauge, sum, histogram, summary, exponentialHistogram } = metric;
   const data = gauge ?? sum ?? histogram ?? summary ?? exponentialHistogram;
-  const points = listOf(data?.dataPoints);
+  const points = toList(data?.dataPoints);
   const name = toText(metric.name);
   if (!name || data === summary || data === exponentialHistogram) {
     received.rejected += points.length;
@@ -132,7 +132,7 @@ function addPoints(received: ReceivedMetrics, metric: WireMetric, origin: Origin
         attributes: toAttributes(wire.attributes),
         value,
         ...(buckets && { buckets }),
-        exemplars: listOf(wire.exemplars).slice(0, maxEntries).flatMap(readExemplar),
+        exemplars: toList(wire.exemplars).slice(0, maxEntries).flatMap(readExemplar),
       });
   }
 }
@@ -148,7 +148,7 @@ function readBuckets({ bucketCounts, explicitBounds }: WirePoint): ReceivedPoint
   const counts = read(bucketCounts);
   const bounds = read(explicitBounds);
   const isValid =
-    counts.length === bounds.length + 1 &&
+    (counts.length === bounds.length + 1 || counts.length + bounds.length === 0) &&
     counts.length <= maxEntries &&
     counts.every((count) => count !== undefined && count >= 0) &&
     bounds.every((bound, index) => bound !== undefined && (index === 0 || bound > bounds[index - 1]!));

@@ -1,6 +1,6 @@
 import {
   type Attributes,
-  listOf,
+  toList,
   maxEntries,
   type Origin,
   type OtlpEncoding,
@@ -72,10 +72,10 @@ interface WireRequest {
 export function decodeTraces(body: Buffer, encoding: OtlpEncoding): ReceivedTraces {
   const request = readRequest<WireRequest>(body, encoding, TraceRequest);
   const received: ReceivedTraces = { spans: [], rejected: 0 };
-  for (const { resource, scopeSpans } of listOf(request.resourceSpans)) {
+  for (const { resource, scopeSpans } of toList(request.resourceSpans)) {
     const origin = toOrigin(resource);
-    for (const { spans } of listOf(scopeSpans))
-      for (const wire of listOf(spans)) {
+    for (const { spans } of toList(scopeSpans))
+      for (const wire of toList(spans)) {
         const span = toSpan(wire, origin);
         if (span) received.spans.push(span);
         else received.rejected += 1;
@@ -105,14 +105,14 @@ function toSpan(wire: WireSpan, origin: Origin): ReceivedSpan | undefined {
     isError: wire.status?.code === 2 || wire.status?.code === 'STATUS_CODE_ERROR',
     ...(statusMessage && { statusMessage: toText(statusMessage) }),
     attributes: toAttributes(wire.attributes),
-    events: listOf(wire.events)
+    events: toList(wire.events)
       .slice(0, maxEntries)
       .map(({ name, timeUnixNano, attributes }) => ({
         name: toText(name),
         time: toMilliseconds(timeUnixNano) ?? start,
         attributes: toAttributes(attributes),
       })),
-    links: listOf(wire.links)
+    links: toList(wire.links)
       .slice(0, maxEntries)
       .flatMap((link) => {
         const linked = { traceId: toId(link.traceId, 32), spanId: toId(link.spanId, 16) };

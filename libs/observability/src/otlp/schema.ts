@@ -47,11 +47,15 @@ message Metric {
     Gauge gauge = 5;
     Sum sum = 7;
     Histogram histogram = 9;
+    OtherData exponentialHistogram = 10;
+    OtherData summary = 11;
   }
 }
 message Gauge { repeated NumberDataPoint dataPoints = 1; }
 message Sum { repeated NumberDataPoint dataPoints = 1; int32 aggregationTemporality = 2; bool isMonotonic = 3; }
 message Histogram { repeated HistogramDataPoint dataPoints = 1; int32 aggregationTemporality = 2; }
+message OtherData { repeated OtherPoint dataPoints = 1; }
+message OtherPoint {}
 message NumberDataPoint {
   fixed64 timeUnixNano = 3;
   oneof value { double asDouble = 4; sfixed64 asInt = 6; }

@@ -62,16 +62,16 @@ export function readRequest<T extends object>(body: Buffer, encoding: OtlpEncodi
   }
 }
 
-/** JSON may have anything in place of a list or of its items. */
-export const listOf = <T extends object>(value: T[] | undefined): T[] =>
+/** Untrusted JSON may have any value in the place of a list or of its items. */
+export const toList = <T extends object>(value: T[] | undefined): T[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === 'object' && item !== null) : [];
 
 export function toOrigin(resource: WireResource | undefined): Origin {
-  const of = toAttributes(resource?.attributes);
-  const instance = of['service.instance.id'];
-  const version = of['service.version'];
+  const attributes = toAttributes(resource?.attributes);
+  const instance = attributes['service.instance.id'];
+  const version = attributes['service.version'];
   return {
-    service: toText(of['service.name']) || 'unknown',
+    service: toText(attributes['service.name']) || 'unknown',
     ...(instance !== undefined && { instance: toText(instance) }),
     ...(version !== undefined && { version: toText(version) }),
   };
@@ -99,7 +99,7 @@ export const toText = (value: unknown): string =>
 
 export function toAttributes(list: WireAttribute[] | undefined, depth = 0): Attributes {
   const attributes: Attributes = Object.create(null) as Attributes;
-  for (const { key, value } of listOf(list).slice(0, maxEntries))
+  for (const { key, value } of toList(list).slice(0, maxEntries))
     if (typeof key === 'string' && key) attributes[toText(key).slice(0, 256)] = toValue(value, depth);
   return { ...attributes };
 }
@@ -114,7 +114,7 @@ export function toValue(value: WireValue | undefined, depth = 0): AttributeValue
   if (intValue !== undefined) return toNumberOrText(String(intValue));
   if (doubleValue !== undefined) return toNumberOrText(String(doubleValue));
   if (arrayValue)
-    return listOf(arrayValue.values)
+    return toList(arrayValue.values)
       .slice(0, maxEntries)
       .map((item) => toValue(item, depth + 1));
   if (kvlistValue) return toAttributes(kvlistValue.values, depth + 1);

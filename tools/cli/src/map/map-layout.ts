@@ -69,7 +69,7 @@ const listPairs = (length: number): [number, number][] =>
 
 const swap = <T>(all: readonly T[], a: number, b: number): T[] => all.with(a, all[b]!).with(b, all[a]!);
 
-/** @param limit a cost that is not lower is not of interest: the rest of it is not computed */
+/** @param limit the computation ends when the cost reaches it */
 function computeCost(columns: readonly Column[], links: readonly Link[], limit = Infinity): number {
   const places = locateServices(columns);
   const lines = links.map(({ from, to }): Segment => [places.get(from)!, places.get(to)!]);

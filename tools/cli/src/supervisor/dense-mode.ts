@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { type ServiceRecord } from './run-record.ts';
 import {
   type DenseServiceLaunch,
@@ -14,7 +15,11 @@ import { type App, compileCache, nodePath, root } from '../workspace.ts';
 export const denseName = 'dense';
 
 /** What a shared process needs of the user's environment. Each service gets its own environment in the request to start it. */
-const passed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS'];
+const passed = [
+  ...['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'],
+  // Node reads them when it starts.
+  ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
+];
 
 const toolsFolder = join(import.meta.dirname, '..', '..', '..');
 
@@ -29,7 +34,7 @@ export function prepareHost(
     command: nodePath(),
     args: [
       ...flags,
-      `--import=${join(toolsFolder, 'delivery', 'src', 'source-maps.mjs')}`,
+      `--import=${pathToFileURL(join(toolsFolder, 'delivery', 'src', 'source-maps.mjs')).href}`,
       join(import.meta.dirname, host),
     ],
     cwd: root,
