@@ -219,16 +219,21 @@ describe('compose-secrets.mjs', () => {
   });
 
   it('keeps values set by people, and derives addresses from existing passwords', () => {
+    mkdirSync(join(folder, 'apps', 'mailer'));
+    writeFileSync(
+      join(folder, 'apps', 'mailer', 'package.json'),
+      '{"jogakbo": {"owner": "x", "compose": {"secrets": {"MAIL_URL": ""}}}}',
+    );
     writeFileSync(
       join(folder, '.env'),
-      'COMPOSE_PROFILES=x\nIDENTITY_PASSWORD=kept\nSMTP_URL="smtps://u:p@mail.example"\nIDENTITY_DATABASE_URL=old\n',
+      'COMPOSE_PROFILES=x\nIDENTITY_PASSWORD=kept\nMAIL_URL="smtps://u:p@mail.example"\nIDENTITY_DATABASE_URL=old\n',
     );
     const made = makeSecrets();
     expect(made.get('COMPOSE_PROFILES')).toBe('x');
-    expect(made.get('SMTP_URL')).toBe('"smtps://u:p@mail.example"');
+    expect(made.get('MAIL_URL')).toBe('"smtps://u:p@mail.example"');
     expect(made.has('IDENTITY_DATABASE_URL')).toBe(false);
     const files = readFiles();
-    expect(files.get('smtp_url')).toBe('smtps://u:p@mail.example');
+    expect(files.get('mail_url')).toBe('smtps://u:p@mail.example');
     expect(files.get('identity_database_url')).toBe('postgres://identity:kept@postgres:5432/identity');
     const passwords = JSON.parse(files.get('broker_passwords')!) as Record<string, string>;
     expect(files.get('identity_broker_url')).toBe(`amqp://identity:${passwords['identity']}@rabbitmq:5672`);
