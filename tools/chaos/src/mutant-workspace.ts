@@ -57,7 +57,8 @@ export function makeMutantWorkspace(folder: string, mutant: Mutant): void {
       if (existsSync(from)) cpSync(from, join(folder, 'apps', app, part), { recursive: true });
     }
   }
-  for (const name of ['jogakbo.config.ts', 'package.json', 'tools'])
+  // A library may have a version of a package of its own.
+  for (const name of ['jogakbo.config.ts', 'package.json', 'libs', 'tools'])
     symlinkSync(join(repository, name), join(folder, name));
   for (const [path, program] of mutatePrograms(mutant)) writeFileSync(join(folder, path), program);
   const packages = join(folder, 'node_modules');
