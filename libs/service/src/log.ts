@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { currentCall, getSpanId, getTraceId, type HandledMessage } from '@jogakbo/messaging';
 import type { LoggerService } from '@nestjs/common';
-import { destination, pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
+import { pino, stdSerializers, symbols, type DestinationStream, type Logger } from 'pino';
 
 /** Names of fields that are never logged, at any place in an object. */
 const secrets = [
@@ -33,7 +33,7 @@ const getPaths = (name: string): string[] =>
  */
 export function createLog(
   { service, instance, level }: { service: string; instance: string; level: string },
-  to: DestinationStream = destination(1),
+  to: DestinationStream = getStandardOutput(),
   exporter?: DestinationStream,
 ): Logger {
   const options = {
@@ -54,6 +54,10 @@ export function createLog(
   };
   return pino(options, { write });
 }
+
+/** The destination that pino has by default: it survives the end of the process that reads it. */
+const getStandardOutput = (): DestinationStream =>
+  (pino() as unknown as Record<symbol, DestinationStream>)[symbols.streamSym]!;
 
 /** Texts from outside, such as messages of errors, may contain addresses. `@` in any other place is no local part and domain. */
 const address =

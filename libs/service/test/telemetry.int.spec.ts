@@ -96,10 +96,12 @@ describe('the telemetry of a service', () => {
         find('telemetry_lost', { signal: 'spans' }),
       ]),
     );
-    const histogram = points.find(
-      ({ metric, attributes }) =>
-        metric === 'messages_handled_seconds' && attributes['message'] === 'brewery.brew',
-    )!;
+    const histogram = await eventually(() =>
+      points.find(
+        ({ metric, attributes }) =>
+          metric === 'messages_handled_seconds' && attributes['message'] === 'brewery.brew',
+      ),
+    );
     expect(histogram).toMatchObject({ kind: 'histogram', unit: 's', attributes: { outcome: 'ok' } });
     expect(histogram.exemplars).toMatchObject([{ traceId, value: histogram.value }]);
   });
