@@ -9,7 +9,7 @@ import {
   type ReceivedPoint,
   type ReceivedSpan,
 } from './otlp/index.ts';
-import { openTelemetry, type Telemetry } from './telemetry.ts';
+import { openTelemetry, type Telemetry, type TelemetryOptions } from './telemetry.ts';
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';
 const parent = { traceparent: `00-${traceId}-b7ad6b7169203331-01`, tracestate: 'vendor=1' };
@@ -29,6 +29,11 @@ describe('telemetry', () => {
   const points: ReceivedPoint[] = [];
   const requests: { url: string | undefined; type: string | undefined; key: unknown }[] = [];
 
+  const open = (options: Partial<TelemetryOptions>) => {
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    return openTelemetry({ service: 'tea', version: '1.0.0', instance: 'tea-1', endpoint, ...options });
+  };
+
   beforeEach(async () => {
     status = 200;
     answer = '';
@@ -47,13 +52,7 @@ describe('telemetry', () => {
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    telemetry = await openTelemetry({
-      service: 'tea',
-      version: '1.0.0',
-      instance: 'tea-1',
-      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-      headers: { 'x-key': 'secret' },
-    });
+    telemetry = await open({ headers: { 'x-key': 'secret' } });
   });
   afterEach(async () => {
     await telemetry.close();
@@ -194,12 +193,7 @@ describe('telemetry', () => {
   });
 
   it('loses telemetry and nothing else if a header cannot be sent', async () => {
-    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const wrong = await openTelemetry({
-      ...{ service: 'tea', version: '1.0.0', instance: 'tea-2', endpoint },
-      headers: { authorization: 'Bearer abc\n' },
-      exportEvery: 1,
-    });
+    const wrong = await open({ headers: { authorization: 'Bearer abc\n' }, exportEvery: 1 });
     wrong.logs.write('{"level":30,"msg":"drop"}');
     wrong.exportMetrics(() => Promise.resolve([]));
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -257,10 +251,7 @@ describe('telemetry', () => {
   it('exports an exemplar once, and reads the metrics once at a time', async () => {
     const exemplar = { labelSet: { trace_id: traceId }, value: 0.7, timestamp: Date.now() / 1_000 + 0.1 };
     const bucket = { metricName: 'brewing_seconds_bucket', labels: { le: '+Inf' }, value: 1, exemplar };
-    const every = await openTelemetry({
-      ...{ service: 'tea', version: '1.0.0', instance: 'tea-3', exportMetricsEvery: 10 },
-      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    });
+    const every = await open({ exportMetricsEvery: 10 });
     let reading = 0;
     let most = 0;
     every.exportMetrics(async () => {
