@@ -66,7 +66,9 @@ describe('sign-in limits', () => {
     expect(countCode(codes, 'wrong-credentials')).toBe(hashes);
     expect(hashes).toBeGreaterThanOrEqual(10);
     expect(hashes).toBeLessThanOrEqual(11);
-    expect(countCode(codes, 'too-many-attempts')).toBe(40 - hashes);
+    // On a slow machine some wait too long for their turn, which costs no hash either.
+    const rejected = countCode(codes, 'too-many-attempts') + countCode(codes, 'too-busy');
+    expect(rejected).toBe(40 - hashes);
   });
 
   // Hundreds of password hashes, each a quarter of a second of one processor.
