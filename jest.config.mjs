@@ -7,7 +7,7 @@ mkdirSync('.jogakbo/test-results', { recursive: true });
 // Isolates tests from the caller's own store: every suite, worker and child process gets only these environment variables.
 // Settings of the tests themselves start with TEST_.
 const kept =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|PWD|CI|SUDO_USER|NODE_OPTIONS|NODE_V8_COVERAGE|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|(DOCKER|XDG|TEST|RANDOM|JEST|NX)_.*|NODE_COMPILE_CACHE|npm_config_.*|KILLS|MUTANTS)$/i;
+  /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|PWD|CI|SUDO_USER|NODE_OPTIONS|NODE_V8_COVERAGE|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|(DOCKER|XDG|TEST|RANDOM|JEST|NX)_.*|npm_config_.*|KILLS|MUTANTS)$/i;
 for (const name of Object.keys(process.env)) if (!kept.test(name)) delete process.env[name];
 
 // Unit tests: no broker, no database, and no Nest if it can be avoided.

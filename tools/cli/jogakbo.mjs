@@ -289,12 +289,9 @@ const main = first.endsWith('.ts') ? [first, ...rest] : ['tools/cli/src/main.ts'
 main[0] = join(root, main[0]);
 // A small young generation limits the memory of the supervisor, which runs as long as the store.
 const flags = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
-// Also compileCache of src/workspace.ts.
-const compileCache = process.env.NODE_COMPILE_CACHE ?? join(root, '.jogakbo', 'compile-cache');
-const child = spawn(findWorkspaceNode(), [...flags, ...main], {
-  stdio: 'inherit',
-  env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
-});
+// The folder that src/workspace.ts names compileCache.
+const env = { NODE_COMPILE_CACHE: join(root, '.jogakbo', 'compile-cache'), ...process.env };
+const child = spawn(findWorkspaceNode(), [...flags, ...main], { stdio: 'inherit', env });
 onStop = (signal) => child.kill(signal);
 child.on('error', (error) => {
   console.error(`Could not start Node: ${error.message}`);

@@ -1,5 +1,5 @@
 import { getSpanId } from '@jogakbo/messaging';
-import { Metrics, toExemplar } from '@jogakbo/service';
+import { Metrics, toExemplarLabels } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
 import { Histogram } from 'prom-client';
 import type { RequestContext } from './request-context.ts';
@@ -30,7 +30,7 @@ export class RequestLog {
     this.#seconds.observe({
       labels: { route, method, status: String(status) },
       value: milliseconds / 1_000,
-      exemplarLabels: toExemplar(traceId),
+      exemplarLabels: toExemplarLabels(traceId),
     });
     if (unlogged.has(route) || context.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;

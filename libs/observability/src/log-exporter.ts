@@ -1,10 +1,5 @@
-import {
-  type OtlpSender,
-  toNanoseconds,
-  toWireAttributes,
-  type WireAttribute,
-  type WireValue,
-} from './otlp-sender.ts';
+import type { WireAttribute, WireValue } from './otlp/wire.ts';
+import { type OtlpSender, toNanoseconds, toWireAttributes } from './otlp-sender.ts';
 
 /** Lines that wait for their export; further ones are dropped, so that a missing collector costs no memory. */
 const maxWaiting = 4_096;

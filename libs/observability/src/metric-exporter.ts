@@ -1,4 +1,5 @@
-import { type OtlpSender, toNanoseconds, toWireAttributes, type WireAttribute } from './otlp-sender.ts';
+import type { WireAttribute } from './otlp/wire.ts';
+import { type OtlpSender, toNanoseconds, toWireAttributes } from './otlp-sender.ts';
 
 type Labels = Partial<Record<string, string | number>>;
 

@@ -1,18 +1,6 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-
-/** A value of OTLP's JSON encoding. */
-export type WireValue =
-  | { stringValue: string }
-  | { boolValue: boolean }
-  | { intValue: string }
-  | { doubleValue: number }
-  | { arrayValue: { values: WireValue[] } }
-  | { kvlistValue: { values: WireAttribute[] } };
-export interface WireAttribute {
-  key: string;
-  value: WireValue;
-}
+import type { WireAttribute, WireValue } from './otlp/wire.ts';
 
 /** Deeper parts of an object are left out, and longer texts are cut: log lines may have any data. */
 const maxDepth = 5;

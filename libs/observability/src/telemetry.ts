@@ -21,7 +21,7 @@ export interface TelemetryOptions {
 }
 
 /** What was not exported since the start: the collector refused it or did not answer, or too much was waiting. */
-export interface Lost {
+interface Lost {
   spans: number;
   /** Lines. */
   logs: number;

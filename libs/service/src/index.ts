@@ -2,7 +2,7 @@ export { listHandledEvents } from './bus.ts';
 export { createDataSource } from './data-source.ts';
 export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';
-export { Metrics, toExemplar } from './metrics.ts';
+export { Metrics, toExemplarLabels } from './metrics.ts';
 export { describeMissingTls, isLoopback } from './network-encryption.ts';
 export { serve } from './serve.ts';
 export { deriveClientKey } from './config-client.ts';

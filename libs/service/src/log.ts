@@ -59,7 +59,7 @@ export function createLog(
 const getStandardOutput = (): DestinationStream =>
   (pino() as unknown as Record<symbol, DestinationStream>)[symbols.streamSym]!;
 
-/** Texts from outside, such as messages of errors, may contain addresses. `@` in any other place is no local part and domain. */
+/** An e-mail address, which the message of an error may quote. The last part of its domain is a name: versions are no addresses. */
 const address =
   /[\p{L}\p{N}.!#$%&'*+/=?^_`{|}~-]{1,64}@[\p{L}\p{N}-]{1,63}(?:\.[\p{L}\p{N}-]{1,63})*\.\p{L}{2,63}/gu;
 

@@ -57,7 +57,7 @@ it('exports its metrics without the labels of another instance of the process', 
   expect(await search.render('prometheus')).not.toContain('service="loans"');
 });
 
-it('measures the event loop once for all who read it within seconds', async () => {
+it('measures the event loop once for all readers within seconds', async () => {
   const read = async (metrics: Metrics) =>
     /^nodejs_eventloop_lag_max_seconds{.*} (.+)$/m.exec(await metrics.render('prometheus'))![1];
   const [loans, search] = [new Metrics('loans', '1.0.0'), new Metrics('search', '2.0.0')];

@@ -60,7 +60,7 @@ function createRegistry(): Registry<OpenMetricsContentType> {
 }
 
 /** The labels of an exemplar: the trace in which a value was measured. */
-export const toExemplar = (traceId: string | undefined): Record<string, string> =>
+export const toExemplarLabels = (traceId: string | undefined): Record<string, string> =>
   traceId ? { trace_id: traceId } : {};
 
 const formats = {
@@ -103,17 +103,17 @@ export class Metrics {
     this.#handled.observe({
       labels: { message: name, kind: kind ?? 'unknown', outcome },
       value: seconds,
-      exemplarLabels: toExemplar(getTraceId(currentCall()?.traceparent)),
+      exemplarLabels: toExemplarLabels(getTraceId(currentCall()?.traceparent)),
     });
   };
 
   readonly countUnauthorizedSender = (kind: string): void => this.#unauthorized.inc({ kind });
 
-  /** Exports all metrics, and shows what the collector did not get. */
+  /** Exports all metrics, and shows how much was not exported. */
   exportTo(telemetry: Telemetry): void {
     new Gauge({
       name: 'telemetry_lost',
-      help: 'Spans, log lines and exports of metrics that the collector did not get since the start.',
+      help: 'Spans, log lines and exports of metrics that were not exported since the start.',
       labelNames: ['signal'],
       registers: [this.registry],
       collect() {

@@ -1,20 +1,18 @@
 import { LogsRequest } from './schema.ts';
 import {
   type Attributes,
-  toList,
+  listRecords,
   type Origin,
   type OtlpEncoding,
   readRequest,
   toAttributes,
   toId,
   toMilliseconds,
-  toOrigin,
   toText,
   toValue,
   type WireAttribute,
   type WireId,
   type WireNumber,
-  type WireResource,
   type WireValue,
 } from './wire.ts';
 
@@ -50,25 +48,21 @@ interface WireLog {
   traceId?: WireId;
   spanId?: WireId;
 }
-interface WireRequest {
-  resourceLogs?: { resource?: WireResource; scopeLogs?: { logRecords?: WireLog[] }[] }[];
-}
-
 /**
  * Decodes an export of OTLP over HTTP. Trusts nothing: ids and times are checked, texts and lists are cut.
  * @throws UnreadableTelemetry
  */
 export function decodeLogs(body: Buffer, encoding: OtlpEncoding): ReceivedLogs {
-  const request = readRequest<WireRequest>(body, encoding, LogsRequest);
+  const request = readRequest(body, encoding, LogsRequest);
   const received: ReceivedLogs = { logs: [], rejected: 0 };
-  for (const { resource, scopeLogs } of toList(request.resourceLogs)) {
-    const origin = toOrigin(resource);
-    for (const { logRecords } of toList(scopeLogs))
-      for (const wire of toList(logRecords)) {
-        const log = toLog(wire, origin);
-        if (log) received.logs.push(log);
-        else received.rejected += 1;
-      }
+  for (const { record, origin } of listRecords<WireLog>(request, [
+    'resourceLogs',
+    'scopeLogs',
+    'logRecords',
+  ])) {
+    const log = toLog(record, origin);
+    if (log) received.logs.push(log);
+    else received.rejected += 1;
   }
   return received;
 }

@@ -1,6 +1,7 @@
 import { MetricsRequest } from './schema.ts';
 import {
   type Attributes,
+  listRecords,
   toList,
   maxEntries,
   type Origin,
@@ -10,12 +11,10 @@ import {
   toId,
   toMilliseconds,
   toNumber,
-  toOrigin,
   toText,
   type WireAttribute,
   type WireId,
   type WireNumber,
-  type WireResource,
 } from './wire.ts';
 
 /** A measured value with the trace in which it was measured. */
@@ -84,22 +83,16 @@ interface WireMetric {
   summary?: WireData;
   exponentialHistogram?: WireData;
 }
-interface WireRequest {
-  resourceMetrics?: { resource?: WireResource; scopeMetrics?: { metrics?: WireMetric[] }[] }[];
-}
-
 /**
  * Decodes an export of OTLP over HTTP. Trusts nothing: times and numbers are checked, texts and lists are cut.
  * @throws UnreadableTelemetry
  */
 export function decodeMetrics(body: Buffer, encoding: OtlpEncoding): ReceivedMetrics {
-  const request = readRequest<WireRequest>(body, encoding, MetricsRequest);
+  const request = readRequest(body, encoding, MetricsRequest);
   const received: ReceivedMetrics = { points: [], rejected: 0 };
-  for (const { resource, scopeMetrics } of toList(request.resourceMetrics)) {
-    const origin = toOrigin(resource);
-    for (const { metrics } of toList(scopeMetrics))
-      for (const metric of toList(metrics)) addPoints(received, metric, origin);
-  }
+  const fields = ['resourceMetrics', 'scopeMetrics', 'metrics'] as const;
+  for (const { record, origin } of listRecords<WireMetric>(request, fields))
+    addPoints(received, record, origin);
   return received;
 }
 

@@ -1,5 +1,6 @@
 import {
   type Attributes,
+  listRecords,
   toList,
   maxEntries,
   type Origin,
@@ -8,12 +9,10 @@ import {
   toAttributes,
   toId,
   toMilliseconds,
-  toOrigin,
   toText,
   type WireAttribute,
   type WireId,
   type WireNumber,
-  type WireResource,
 } from './wire.ts';
 import { TraceRequest } from './schema.ts';
 
@@ -58,28 +57,17 @@ interface WireSpan {
   links?: { traceId?: WireId; spanId?: WireId }[];
   status?: { code?: number | string; message?: string };
 }
-interface WireRequest {
-  resourceSpans?: {
-    resource?: WireResource;
-    scopeSpans?: { spans?: WireSpan[] }[];
-  }[];
-}
-
 /**
  * Decodes an export of OTLP over HTTP. Trusts nothing: ids and times are checked, texts and lists are cut.
  * @throws UnreadableTelemetry
  */
 export function decodeTraces(body: Buffer, encoding: OtlpEncoding): ReceivedTraces {
-  const request = readRequest<WireRequest>(body, encoding, TraceRequest);
+  const request = readRequest(body, encoding, TraceRequest);
   const received: ReceivedTraces = { spans: [], rejected: 0 };
-  for (const { resource, scopeSpans } of toList(request.resourceSpans)) {
-    const origin = toOrigin(resource);
-    for (const { spans } of toList(scopeSpans))
-      for (const wire of toList(spans)) {
-        const span = toSpan(wire, origin);
-        if (span) received.spans.push(span);
-        else received.rejected += 1;
-      }
+  for (const { record, origin } of listRecords<WireSpan>(request, ['resourceSpans', 'scopeSpans', 'spans'])) {
+    const span = toSpan(record, origin);
+    if (span) received.spans.push(span);
+    else received.rejected += 1;
   }
   return received;
 }

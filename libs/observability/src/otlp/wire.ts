@@ -51,12 +51,12 @@ interface MessageType {
 }
 
 /** @throws UnreadableTelemetry */
-export function readRequest<T extends object>(body: Buffer, encoding: OtlpEncoding, type: MessageType): T {
+export function readRequest(body: Buffer, encoding: OtlpEncoding, type: MessageType): object {
   try {
     const request: unknown = encoding === 'json' ? JSON.parse(body.toString('utf8')) : type.decode(body);
     if (typeof request !== 'object' || request === null || Array.isArray(request))
       throw new SyntaxError('it is not an object');
-    return request as T;
+    return request;
   } catch (error) {
     throw new UnreadableTelemetry(`the body is not ${encoding}: ${(error as Error).message}`);
   }
@@ -66,7 +66,7 @@ export function readRequest<T extends object>(body: Buffer, encoding: OtlpEncodi
 export const toList = <T extends object>(value: T[] | undefined): T[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === 'object' && item !== null) : [];
 
-export function toOrigin(resource: WireResource | undefined): Origin {
+function toOrigin(resource: WireResource | undefined): Origin {
   const attributes = toAttributes(resource?.attributes);
   const instance = attributes['service.instance.id'];
   const version = attributes['service.version'];
@@ -75,6 +75,22 @@ export function toOrigin(resource: WireResource | undefined): Origin {
     ...(instance !== undefined && { instance: toText(instance) }),
     ...(version !== undefined && { version: toText(version) }),
   };
+}
+
+/**
+ * Every record of an export with its origin: all signals are lists within scopes within resources.
+ * @param fields the names of these lists, from the outermost
+ */
+export function* listRecords<Record extends object>(
+  request: object,
+  [resources, scopes, records]: readonly [string, string, string],
+): Generator<{ record: Record; origin: Origin }> {
+  const getList = (from: object, field: string) => toList((from as { [name: string]: object[] })[field]);
+  for (const one of getList(request, resources)) {
+    const origin = toOrigin((one as { resource?: WireResource }).resource);
+    for (const scope of getList(one, scopes))
+      for (const record of getList(scope, records)) yield { record: record as Record, origin };
+  }
 }
 
 /** OTLP's JSON has ids in hexadecimal; protobuf has bytes. Ids of zeros are invalid. */

@@ -1,6 +1,4 @@
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { type ServiceRecord } from './run-record.ts';
 import {
   type DenseServiceLaunch,
@@ -9,49 +7,16 @@ import {
   prepareLaunch,
 } from './service-launch.ts';
 import { type ServiceProcess } from './service-process.ts';
-import { type App, compileCache, nodePath, root } from '../workspace.ts';
+import { prepareSharedProcess } from './shared-process.ts';
+import { type App } from '../workspace.ts';
 
 /** The name of the process of dense mode, and of the log of its lines that belong to no service. */
 export const denseName = 'dense';
 
-/** What a shared process needs of the user's environment. Each service gets its own environment in the request to start it. */
-const passed = [
-  ...['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'],
-  // Node reads them when it starts.
-  ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
-];
-
-const toolsFolder = join(import.meta.dirname, '..', '..', '..');
-
-/** Prepares a process for several services. @param host file of this folder that runs them */
-export function prepareHost(
-  host: string,
-  flags: readonly string[],
-  { state }: Pick<LaunchContext, 'state'>,
-  user = process.env,
-): LaunchCommand {
-  return {
-    command: nodePath(),
-    args: [
-      ...flags,
-      `--import=${pathToFileURL(join(toolsFolder, 'delivery', 'src', 'source-maps.mjs')).href}`,
-      join(import.meta.dirname, host),
-    ],
-    cwd: root,
-    env: {
-      ...Object.fromEntries(passed.flatMap((name) => (user[name] ? [[name, user[name]]] : []))),
-      MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
-      MALLOC_MMAP_THRESHOLD_: user.MALLOC_MMAP_THRESHOLD_ ?? '1048576',
-      NODE_COMPILE_CACHE: compileCache,
-      JOGAKBO_HOME: state.folder,
-    },
-  };
-}
-
 /** Prepares the one process of dense mode. */
 export function prepareDenseHost(context: Pick<LaunchContext, 'state'>, user = process.env): LaunchCommand {
   const flags = ['--max-semi-space-size=8', '--max-old-space-size=512', '--expose-gc'];
-  return prepareHost('dense-host.mjs', flags, context, user);
+  return prepareSharedProcess('dense-host.mjs', flags, context, user);
 }
 
 /** Prepares one service of dense mode. It has few users, so it needs few connections to its database. */

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { prepareHost } from './dense-mode.ts';
+import { prepareSharedProcess } from './shared-process.ts';
 import { migrateTogether } from './migrations.ts';
 
 describe('migrations of several services in one process', () => {
@@ -21,7 +21,7 @@ describe('migrations of several services in one process', () => {
     return { name, launch: { command: 'node', args, cwd: folder, env: { TABLE: name } } };
   }
   async function run(...services: ReturnType<typeof addService>[]) {
-    const host = prepareHost('migration-host.mjs', [], { state: { folder, logs: folder, id: 'x' } });
+    const host = prepareSharedProcess('migration-host.mjs', [], { state: { folder, logs: folder, id: 'x' } });
     const ended = [];
     const signal = AbortSignal.timeout(30_000);
     for await (const one of migrateTogether(services, host, (text) => reports.push(text), signal))

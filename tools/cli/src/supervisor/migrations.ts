@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../terminal/cli-error.ts';
 import { type ServiceDatabase } from '../backing/postgres/service-databases.ts';
-import { prepareHost } from './dense-mode.ts';
+import { prepareSharedProcess } from './shared-process.ts';
 import { type LaunchCommand, prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { settingsErrorCode } from './service-process.ts';
 import { createSettingsError } from './start-errors.ts';
@@ -140,7 +140,7 @@ export async function runMigrations(
     .filter(([{ name }, key]) => done[name] !== key)
     .map(([app, key]) => ({ name: app.name, key, launch: prepareLaunch(app, context) }));
   if (pending.length === 0) return 'nothing to migrate';
-  const host = prepareHost('migration-host.mjs', [], context);
+  const host = prepareSharedProcess('migration-host.mjs', [], context);
   for await (const { name, code, lines } of migrateTogether(pending, host, report, abort)) {
     assertMigrated(name, code, lines);
     done[name] = pending.find((one) => one.name === name)!.key;
