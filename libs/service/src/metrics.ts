@@ -44,7 +44,8 @@ const lagIntervalMs = 9_000;
 function measureSeldom(lag: Gauge): void {
   const metric = lag as unknown as { collect(): unknown };
   const { collect } = metric;
-  let measuredAt = -Infinity;
+  // A measurement without samples has no meaning.
+  let measuredAt = performance.now();
   metric.collect = function (this: unknown) {
     if (performance.now() - measuredAt < lagIntervalMs) return undefined;
     measuredAt = performance.now();
